@@ -1,0 +1,76 @@
+// Package streamsql_test holds the checks that concern the whole tree.
+package streamsql_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/streamsql/streamsql/"
+
+// allowed lists, for each package, the packages of this project that its code
+// (tests included) may import. Imports run one way, from doors to ground.
+var allowed = map[string][]string{
+	"sql/sqlerr": {},
+	"sql/types":  {"sql/sqlerr"},
+	"sql/delta":  {"sql/types"},
+	"sql/parser": {"sql/sqlerr"},
+	"state":      {"sql/sqlerr"},
+	"checkpoint": {"sql/sqlerr"},
+}
+
+// TestImportDirections holds every import to the list, and the list to the tree.
+func TestImportDirections(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(path) != ".go" || filepath.Dir(path) == "." {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		ok, known := allowed[pkg]
+		if !known {
+			t.Errorf("%s: the package is not in the list of allowed imports", pkg)
+		}
+		seen[pkg] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			if dep, own := strings.CutPrefix(name, module); own && !slices.Contains(ok, dep) {
+				t.Errorf("%s imports %s", path, dep)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range seen {
+		if _, err := os.Stat(filepath.Join(pkg, "doc.go")); err != nil {
+			t.Errorf("%s has no doc.go", pkg)
+		}
+	}
+	for _, pkg := range []string{"sql/sqlerr", "sql/types", "sql/delta"} {
+		if !seen[pkg] {
+			t.Errorf("%s was not found: is the test looking in the right place?", pkg)
+		}
+	}
+}
