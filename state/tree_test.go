@@ -1,0 +1,376 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// check walks the tree's pages and fails on any broken invariant.
+func check(t *testing.T, tr *Tree) {
+	t.Helper()
+	var count int
+	var mem int64
+	depth := -1
+	var walk func(n *node, lo, hi []byte, d int, gen uint64)
+	walk = func(n *node, lo, hi []byte, d int, gen uint64) {
+		if n.gen > gen {
+			t.Fatalf("page of generation %d under %d", n.gen, gen)
+		}
+		mem += n.mem
+		if int(n.start(len(n.ends))) != len(n.arena) {
+			t.Fatalf("arena of %d bytes, keys end at %d", len(n.arena), n.start(len(n.ends)))
+		}
+		if cap(n.arena) > 2*pageSize && cap(n.arena) > 4*len(n.arena)+4*pageSize {
+			t.Fatalf("arena of %d bytes holds on to %d", len(n.arena), cap(n.arena))
+		}
+		if n.over() {
+			t.Fatalf("page of %d bytes, %d keys not split", n.size(), len(n.ends))
+		}
+		for i := range n.ends {
+			k := n.key(i)
+			if i > 0 && bytes.Compare(n.key(i-1), k) >= 0 {
+				t.Fatalf("keys out of order: %q, %q", n.key(i-1), k)
+			}
+			if lo != nil && bytes.Compare(k, lo) < 0 || hi != nil && bytes.Compare(k, hi) >= 0 {
+				t.Fatalf("key %q outside [%q, %q)", k, lo, hi)
+			}
+		}
+		if n.isLeaf() {
+			if depth < 0 {
+				depth = d
+			}
+			if d != depth || len(n.ws) != len(n.ends) || slices.Contains(n.ws, 0) || len(n.ws) == 0 && d > 0 {
+				t.Fatalf("leaf at depth %d of %d: %d keys, weights %v", d, depth, len(n.ends), n.ws)
+			}
+			count += len(n.ws)
+			return
+		}
+		if len(n.ends) != len(n.kids)-1 || d == 0 && len(n.kids) < 2 {
+			t.Fatalf("inner page at depth %d: %d separators, %d children", d, len(n.ends), len(n.kids))
+		}
+		for i, k := range n.kids {
+			l, h := lo, hi
+			if i > 0 {
+				l = n.key(i - 1)
+			}
+			if i < len(n.ends) {
+				h = n.key(i)
+			}
+			walk(k, l, h, d+1, n.gen)
+		}
+	}
+	walk(tr.root, nil, nil, 0, tr.gen)
+	if count != tr.Len() || mem != tr.Bytes() {
+		t.Fatalf("counted %d keys in %d bytes, tree says %d in %d", count, mem, tr.Len(), tr.Bytes())
+	}
+}
+
+type reader interface {
+	Get([]byte) int64
+	Len() int
+	Cursor() *Cursor
+	ScanPrefix([]byte, func([]byte, int64) bool)
+}
+
+// same compares r with a map: both directions, each key's weight, and walks
+// from random seeks.
+func same(t *testing.T, r reader, m map[string]int64, rng *rand.Rand, gen func() string) {
+	t.Helper()
+	keys := slices.Sorted(maps.Keys(m))
+	if r.Len() != len(keys) {
+		t.Fatalf("%d keys, want %d", r.Len(), len(keys))
+	}
+	at := func(c *Cursor, i int) {
+		t.Helper()
+		if ok := i >= 0 && i < len(keys); c.Valid() != ok {
+			t.Fatalf("valid %v at %d of %d", c.Valid(), i, len(keys))
+		} else if ok && (string(c.Key()) != keys[i] || c.Weight() != m[keys[i]]) {
+			t.Fatalf("at %d: %q %d, want %q %d", i, c.Key(), c.Weight(), keys[i], m[keys[i]])
+		}
+	}
+	c := r.Cursor()
+	for i := range keys {
+		c.Next()
+		at(c, i)
+	}
+	c.Next()
+	at(c, len(keys))
+	for i := len(keys) - 1; i >= 0; i-- {
+		c.Prev()
+		at(c, i)
+	}
+	c.Prev()
+	at(c, -1)
+	c.Last()
+	at(c, len(keys)-1)
+	for range 20 {
+		k := gen()
+		if r.Get([]byte(k)) != m[k] {
+			t.Fatalf("Get %q: %d, want %d", k, r.Get([]byte(k)), m[k])
+		}
+		i := sort.SearchStrings(keys, k)
+		c.Seek([]byte(k))
+		at(c, i)
+		for range rng.IntN(60) {
+			if rng.IntN(2) == 0 {
+				c.Next()
+				i = min(i+1, len(keys))
+			} else {
+				c.Prev()
+				i = max(i-1, -1)
+			}
+			at(c, i)
+		}
+		p := k[:rng.IntN(min(len(k), 3)+1)]
+		var want, got []string
+		for _, s := range keys {
+			if strings.HasPrefix(s, p) {
+				want = append(want, s)
+			}
+		}
+		r.ScanPrefix([]byte(p), func(key []byte, w int64) bool {
+			if w != m[string(key)] {
+				t.Fatalf("scan of %q: %q has weight %d", p, key, w)
+			}
+			got = append(got, string(key))
+			return true
+		})
+		if !slices.Equal(got, want) {
+			t.Fatalf("scan of %q: %d keys, want %d", p, len(got), len(want))
+		}
+	}
+}
+
+func TestTreeModel(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { model(t, seed) })
+	}
+}
+
+func model(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	space := []int{40, 3000, 20000, 400}[seed%4]
+	long := seed >= 4 // many long keys with long common prefixes
+	pad := strings.Repeat("x", 6000)
+	gen := func() string {
+		i := rng.IntN(space)
+		switch {
+		case i == 0:
+			return ""
+		case i%97 == 0:
+			return pad[:i%6000] + fmt.Sprint(i)
+		case long && i%5 == 0:
+			return pad[:1000+i%3000] + fmt.Sprint(i)
+		case i%3 == 0:
+			return fmt.Sprintf("%08d", i)
+		}
+		return fmt.Sprint(i)
+	}
+	tr, m := NewTree(), map[string]int64{}
+	type pinned struct {
+		s *Snapshot
+		m map[string]int64
+	}
+	var snaps []pinned
+	var marks []map[string]int64
+	grow := true
+	for step := range 15000 {
+		if rng.IntN(3000) == 0 {
+			grow = !grow
+		}
+		k := gen()
+		w := rng.Int64N(5) - 2
+		if !grow || rng.IntN(3) == 0 {
+			// Aim at a present key, to remove it.
+			if c := tr.Cursor(); c.Seek([]byte(k)) {
+				k = string(c.Key())
+			}
+			w = -m[k]
+		}
+		old, now := tr.Add([]byte(k), w)
+		if old != m[k] || now != old+w {
+			t.Fatalf("Add %q %d: %d to %d, want from %d", k, w, old, now, m[k])
+		}
+		if m[k] = now; now == 0 {
+			delete(m, k)
+		}
+		switch r := rng.IntN(600); {
+		case r < 4 && len(snaps) < 6:
+			snaps = append(snaps, pinned{tr.Snapshot(), maps.Clone(m)})
+		case r < 7 && len(snaps) > 0:
+			i := rng.IntN(len(snaps))
+			same(t, snaps[i].s, snaps[i].m, rng, gen)
+			snaps[i].s.Release()
+			snaps = slices.Delete(snaps, i, i+1)
+		case r < 15 && len(marks) < 3:
+			tr.Mark()
+			marks = append(marks, maps.Clone(m))
+		case r < 24 && len(marks) > 0:
+			last := len(marks) - 1
+			if rng.IntN(2) == 0 {
+				tr.Commit()
+			} else {
+				tr.Rollback()
+				m = marks[last]
+				check(t, tr)
+			}
+			marks = marks[:last]
+		case r < 40:
+			check(t, tr)
+		}
+		if step%1500 == 0 {
+			same(t, tr, m, rng, gen)
+		}
+	}
+	for len(marks) > 0 {
+		tr.Rollback()
+		m, marks = marks[len(marks)-1], marks[:len(marks)-1]
+		check(t, tr)
+		same(t, tr, m, rng, gen)
+	}
+	for k, w := range m {
+		tr.Add([]byte(k), -w)
+		if rng.IntN(20) == 0 {
+			check(t, tr)
+		}
+	}
+	check(t, tr)
+	same(t, tr, nil, rng, gen)
+	if !tr.root.isLeaf() {
+		t.Error("an empty tree kept inner pages")
+	}
+	for _, p := range snaps {
+		same(t, p.s, p.m, rng, gen)
+		p.s.Release()
+		p.s.Release()
+	}
+	if tr.Snapshots() != 0 {
+		t.Errorf("%d snapshots left", tr.Snapshots())
+	}
+}
+
+// TestTreeFill holds the tree to its pages' fill: ascending keys should pack
+// leaves, and removals should give memory back.
+func TestTreeFill(t *testing.T) {
+	tr := NewTree()
+	var k [8]byte
+	const n = 100000
+	for i := range uint64(n) {
+		tr.Add(binary.BigEndian.AppendUint64(k[:0], i), 1)
+	}
+	check(t, tr)
+	full := tr.Bytes()
+	if per := full / n; per > 30 {
+		t.Errorf("%d bytes a key, of 20 bytes payload", per)
+	}
+	for i := range uint64(n) {
+		if i%50 != 0 {
+			tr.Add(binary.BigEndian.AppendUint64(k[:0], i), -1)
+		}
+	}
+	check(t, tr)
+	if tr.Bytes() > full/10 {
+		t.Errorf("%d of %d bytes left with 1 key of 50", tr.Bytes(), full)
+	}
+}
+
+// TestTreeOwnKey adds a part of a key that lies in the page being changed.
+func TestTreeOwnKey(t *testing.T) {
+	tr := NewTree()
+	for _, s := range []string{"b", "hello", "z"} {
+		tr.Add([]byte(s), 1)
+	}
+	c := tr.Cursor()
+	c.Seek([]byte("h"))
+	tr.Add(c.Key()[:3], 7)
+	if tr.Get([]byte("hel")) != 7 || tr.Get([]byte("hello")) != 1 || tr.Len() != 4 {
+		t.Error("adding a view of a key spoiled the page")
+	}
+}
+
+func TestTreeMisuse(t *testing.T) {
+	tr := NewTree()
+	tr.Add([]byte("a"), 1)
+	c := tr.Cursor()
+	c.Next()
+	tr.Add([]byte("b"), 1)
+	s := tr.Snapshot()
+	s.Release()
+	for name, f := range map[string]func(){
+		"stale cursor":      func() { c.Next() },
+		"released snapshot": func() { s.Get(nil) },
+		"commit":            tr.Commit,
+		"rollback":          tr.Rollback,
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+	if !c.Seek([]byte("b")) || string(c.Key()) != "b" {
+		t.Error("Seek did not take up the changed tree")
+	}
+}
+
+// TestTreeRace has readers sum snapshots while the writer goes on. The writer
+// keeps the sum of weights at 0 whenever it takes one.
+func TestTreeRace(t *testing.T) {
+	tr := NewTree()
+	ch := make(chan *Snapshot, 4)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for s := range ch {
+				var sum int64
+				n := 0
+				for c := s.Cursor(); c.Next(); n++ {
+					sum += c.Weight()
+					if n%64 == 0 && s.Get(c.Key()) != c.Weight() {
+						t.Errorf("Get %q is not the cursor's weight", c.Key())
+					}
+				}
+				if sum != 0 || n != s.Len() {
+					t.Errorf("sum %d over %d keys of %d", sum, n, s.Len())
+				}
+				s.Release()
+			}
+		})
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range 20000 {
+		if i%50 == 0 {
+			tr.Mark()
+		}
+		w := rng.Int64N(3) + 1
+		tr.Add(fmt.Appendf(nil, "%d", rng.IntN(5000)), w)
+		tr.Add(fmt.Appendf(nil, "%d", rng.IntN(5000)), -w)
+		if i%100 == 20 {
+			ch <- tr.Snapshot()
+		}
+		if i%50 == 49 {
+			if i%4 == 1 {
+				tr.Rollback()
+			} else {
+				tr.Commit()
+			}
+		}
+	}
+	close(ch)
+	wg.Wait()
+	check(t, tr)
+	if tr.Snapshots() != 0 {
+		t.Errorf("%d snapshots left", tr.Snapshots())
+	}
+}
