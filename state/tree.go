@@ -330,6 +330,11 @@ func (t *Tree) splitKid(p *node, i int) {
 		if k.run >= runSplit {
 			m = len(k.ends) - 1
 			r.run = k.run
+			// The run will likely fill this page as it did the last.
+			room := min(len(k.arena), pageSize)
+			r.arena = make([]byte, 0, room)
+			r.ends = make([]uint32, 0, len(k.ends))
+			r.ws = make([]int64, 0, len(k.ends))
 		}
 		r.appendKeys(k, m, len(k.ends))
 		r.ws = append(r.ws, k.ws[m:]...)

@@ -282,17 +282,42 @@ func TestTreeFill(t *testing.T) {
 	}
 }
 
-// TestTreeOwnKey adds a part of a key that lies in the page being changed.
+// TestTreeOwnKey adds parts of keys that lie in the page being changed.
 func TestTreeOwnKey(t *testing.T) {
 	tr := NewTree()
-	for _, s := range []string{"b", "hello", "z"} {
-		tr.Add([]byte(s), 1)
+	m := map[string]int64{}
+	add := func(k []byte) {
+		m[string(k)]++
+		tr.Add(k, 1)
+	}
+	for _, s := range []string{"b", "hello, dear reader", "z"} {
+		add([]byte(s))
 	}
 	c := tr.Cursor()
-	c.Seek([]byte("h"))
-	tr.Add(c.Key()[:3], 7)
-	if tr.Get([]byte("hel")) != 7 || tr.Get([]byte("hello")) != 1 || tr.Len() != 4 {
-		t.Error("adding a view of a key spoiled the page")
+	for i := 17; i > 0; i-- {
+		c.Seek([]byte("hello, dear reader"))
+		add(c.Key()[:i])
+	}
+	same(t, tr, m, rand.New(rand.NewPCG(1, 1)), func() string { return "hello" })
+}
+
+// TestTreeLongKey puts a long key at each place among short ones: a page of
+// its own must be cut out of the middle of theirs.
+func TestTreeLongKey(t *testing.T) {
+	pad := strings.Repeat("x", 3*pageSize)
+	for at := range 101 {
+		tr := NewTree()
+		for i := range 100 {
+			tr.Add(fmt.Appendf(nil, "%03d", i), 1)
+		}
+		long := fmt.Appendf(nil, "%03d%s", at-1, pad)
+		tr.Add(long, 1)
+		check(t, tr)
+		tr.Add(long, -1)
+		check(t, tr)
+		if tr.Len() != 100 || tr.Bytes() > 2*pageSize {
+			t.Fatalf("%d keys in %d bytes left", tr.Len(), tr.Bytes())
+		}
 	}
 }
 
