@@ -21,6 +21,8 @@ var allowed = map[string][]string{
 	"sql/sqlerr": {},
 	"sql/types":  {"sql/sqlerr"},
 	"sql/delta":  {"sql/types"},
+	"sql/expr":   {"sql/sqlerr", "sql/types", "sql/delta"},
+	"sql/plan":   {"sql/expr", "sql/types"},
 	"sql/parser": {"sql/sqlerr"},
 	"state":      {"sql/sqlerr"},
 	"checkpoint": {"sql/sqlerr"},

@@ -1,0 +1,111 @@
+package plan
+
+import (
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// Op names an operator.
+type Op string
+
+// The operators.
+const (
+	Scan     Op = "scan"     // changes of relation Relation, the columns Columns of it
+	Values   Op = "values"   // the constant rows Rows
+	Map      Op = "map"      // rows for which Filter is true, projected to Exprs (nil: all columns)
+	Join     Op = "join"     // two inputs
+	Agg      Op = "agg"      // GROUP BY Keys; output: the keys, then Aggs
+	Distinct Op = "distinct" // each row once
+	Union    Op = "union"    // all rows of all inputs
+	Except   Op = "except"   // EXCEPT or INTERSECT; SetOp and All tell which
+	TopN     Op = "topn"     // per Keys, rows Offset+1 … Offset+Limit by Order; Rank appends the rank
+	Over     Op = "over"     // window functions over Keys, Order; output: the input, then Aggs
+	Window   Op = "window"   // TUMBLE, HOP, CUMULATE: appends window_start, window_end, window_time
+	Exchange Op = "exchange" // rows to the worker that owns the hash of Keys
+)
+
+// JoinKind names a join.
+type JoinKind string
+
+// The joins. Semi and anti joins output the left columns alone.
+const (
+	Inner JoinKind = "inner"
+	Left  JoinKind = "left"
+	Right JoinKind = "right"
+	Full  JoinKind = "full"
+	Semi  JoinKind = "semi"
+	Anti  JoinKind = "anti"
+)
+
+// Column is a column of a node's output.
+type Column struct {
+	Name string     `json:"name"`
+	Type types.Type `json:"type"`
+}
+
+// Order is one sort key over the node's input.
+type Order struct {
+	Col        int  `json:"col"`
+	Desc       bool `json:"desc,omitempty"`
+	NullsFirst bool `json:"nulls_first,omitempty"`
+}
+
+// AggCall is one aggregate, or one window function of an Over.
+type AggCall struct {
+	Fn       string     `json:"fn"` // key in expr's catalogue
+	Args     []int      `json:"args,omitempty"`
+	Filter   int        `json:"filter"` // boolean input column, or -1
+	Distinct bool       `json:"distinct,omitempty"`
+	Order    []Order    `json:"order,omitempty"`
+	Type     types.Type `json:"type"`
+	Frame    *Frame     `json:"frame,omitempty"` // Over only; nil: the default frame
+}
+
+// Frame is an OVER clause's frame. A nil bound is unbounded; 0 is CURRENT ROW.
+type Frame struct {
+	Unit  string `json:"unit"` // rows, range, groups
+	Start *int64 `json:"start,omitempty"`
+	End   *int64 `json:"end,omitempty"`
+}
+
+// WindowSpec is a window table function; durations in µs.
+type WindowSpec struct {
+	Kind    string `json:"kind"` // tumble, hop, cumulate
+	TimeCol int    `json:"time_col"`
+	Size    int64  `json:"size"`
+	Slide   int64  `json:"slide,omitempty"`
+	Offset  int64  `json:"offset,omitempty"`
+}
+
+// Node is an operator and its inputs. ID is stable: state is stored under it.
+type Node struct {
+	ID     int      `json:"id"`
+	Op     Op       `json:"op"`
+	Inputs []*Node  `json:"inputs,omitempty"`
+	Out    []Column `json:"out"`
+
+	Relation uint64          `json:"relation,omitempty"` // Scan
+	Columns  []int           `json:"columns,omitempty"`  // Scan
+	Lookup   []*expr.Expr    `json:"lookup,omitempty"`   // Scan: constants for the first columns of Index
+	Index    []int           `json:"index,omitempty"`    // Scan: the arrangement's key columns
+	Rows     [][]types.Datum `json:"rows,omitempty"`     // Values
+	Filter   *expr.Expr      `json:"filter,omitempty"`   // Map
+	Exprs    []*expr.Expr    `json:"exprs,omitempty"`    // Map
+	Kind     JoinKind        `json:"kind,omitempty"`     // Join
+	LeftKey  []int           `json:"left_key,omitempty"`
+	RightKey []int           `json:"right_key,omitempty"`
+	NullSafe bool            `json:"null_safe,omitempty"` // Join: keys compare by IS NOT DISTINCT FROM
+	Residual *expr.Expr      `json:"residual,omitempty"`  // Join: over left then right columns
+	Keys     []int           `json:"keys,omitempty"`      // Agg, TopN, Over, Exchange
+	Aggs     []AggCall       `json:"aggs,omitempty"`
+	Order    []Order         `json:"order,omitempty"`
+	Limit    int64           `json:"limit,omitempty"` // TopN; -1: none
+	Offset   int64           `json:"offset,omitempty"`
+	Ties     bool            `json:"ties,omitempty"`
+	Rank     string          `json:"rank,omitempty"` // "", row_number, rank, dense_rank
+	SetOp    string          `json:"set_op,omitempty"`
+	All      bool            `json:"all,omitempty"`
+	Window   *WindowSpec     `json:"window,omitempty"`
+
+	AppendOnly bool `json:"append_only,omitempty"` // the output never retracts
+}
