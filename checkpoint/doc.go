@@ -1,8 +1,11 @@
 // Package checkpoint holds what survives a crash of the engine. Log is the
 // write-ahead log of acknowledged DML: a statement is acknowledged only after
-// the Sync that covers its record has returned nil.
+// the Sync that covers its record has returned nil. Store is the data directory:
+// the state of every operator at the last checkpoint, in Pebble, with the epoch
+// and what the engine keeps beside it, in one atomic commit. It holds the
+// directory's lock and its format version.
 //
-// # File format
+// # The log's file format
 //
 // A log is a directory of segments. A segment is named by the sequence number
 // of its first record as 16 lower-case hexadecimal digits, with the suffix

@@ -103,7 +103,7 @@ func OpenLog(fs vfs.FS, dir string, opts LogOptions) (*Log, error) {
 		return nil, ioError("create directory", dir, err)
 	}
 	// Also when the directory was there: the run that made it may have crashed before this.
-	if err := l.syncDir(fs.PathDir(dir)); err != nil {
+	if err := syncDir(l.fs, fs.PathDir(dir)); err != nil {
 		return nil, err
 	}
 	names, err := fs.List(dir)
@@ -327,7 +327,7 @@ func (l *Log) Truncate(upTo uint64) error {
 		l.segs = slices.Clone(l.segs[1:])
 		l.mu.Unlock()
 		// One by one, so that no crash can leave a gap.
-		fatal = l.syncDir(l.dir)
+		fatal = syncDir(l.fs, l.dir)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -476,7 +476,7 @@ func (l *Log) begin(base uint64, body []byte) (err error) {
 	if err := l.fs.Rename(tmp, path); err != nil {
 		return ioError("rename", tmp, err)
 	}
-	if err := l.syncDir(l.dir); err != nil {
+	if err := syncDir(l.fs, l.dir); err != nil {
 		return err
 	}
 	l.file, l.size, l.dirty = f, int64(headerSize+len(body)), false
@@ -486,8 +486,8 @@ func (l *Log) begin(base uint64, body []byte) (err error) {
 	return nil
 }
 
-func (l *Log) syncDir(dir string) error {
-	d, err := l.fs.OpenDir(dir)
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return ioError("open directory", dir, err)
 	}
