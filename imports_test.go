@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"sqllogictest": {"sql/sqlerr", "sql/types"},
 	"state":        {"sql/sqlerr"},
 	"checkpoint":   {"sql/sqlerr"},
+	"udf":          {"sql/sqlerr", "sql/types", "sql/delta"},
 }
 
 // TestImportDirections holds every import to the list, and the list to the tree.

@@ -1,0 +1,181 @@
+package udf
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+type aggregate struct {
+	make               reflect.Value // func() S
+	add, retract, done reflect.Value // methods of S as functions; retract may be invalid
+}
+
+// Aggregate registers an aggregate under symbol. newState is a func() S that
+// makes an empty state; S has the methods
+//
+//	Add(args…)            with an optional error
+//	Result() T            with an optional error
+//	Retract(args…)        optional, with an optional error
+//
+// Retract takes one row back that was added, in any order. An aggregate without
+// it is computed anew from the rows of its group when one of them is taken back,
+// in the order that ORDER BY in its call gives; so may one with it.
+func (r *Registry) Aggregate(symbol string, newState any) error {
+	v := reflect.ValueOf(newState)
+	if v.Kind() != reflect.Func || v.IsNil() || v.Type().NumIn() != 0 || v.Type().NumOut() != 1 {
+		return fmt.Errorf("udf: %s must be registered with a func() that makes its state", symbol)
+	}
+	s := v.Type().Out(0)
+	if s.Kind() == reflect.Interface {
+		return fmt.Errorf("udf: %s: the state must be of a concrete type, not %s", symbol, s)
+	}
+	agg := aggregate{make: v}
+	method := func(name string, results int) (reflect.Value, error) {
+		m, ok := s.MethodByName(name)
+		if !ok {
+			return reflect.Value{}, nil
+		}
+		if err := checkSignature(m.Type, 1, results); err != nil {
+			return reflect.Value{}, fmt.Errorf("udf: %s: %s: %w", symbol, name, err)
+		}
+		return m.Func, nil
+	}
+	var err error
+	if agg.add, err = method("Add", 0); err != nil {
+		return err
+	}
+	if agg.done, err = method("Result", 1); err != nil {
+		return err
+	}
+	if agg.retract, err = method("Retract", 0); err != nil {
+		return err
+	}
+	switch {
+	case !agg.add.IsValid() || !agg.done.IsValid():
+		return fmt.Errorf("udf: %s: %s needs the methods Add and Result", symbol, s)
+	case agg.done.Type().NumIn() != 1:
+		return fmt.Errorf("udf: %s: Result takes no arguments", symbol)
+	case agg.retract.IsValid() && !sameParams(agg.add.Type(), agg.retract.Type()):
+		return fmt.Errorf("udf: %s: Retract must take what Add takes", symbol)
+	}
+	return r.add(symbol, agg)
+}
+
+func sameParams(a, b reflect.Type) bool {
+	if a.NumIn() != b.NumIn() {
+		return false
+	}
+	for i := range a.NumIn() {
+		if a.In(i) != b.In(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// BoundAggregate is an aggregate bound to SQL types.
+type BoundAggregate struct {
+	symbol string
+	agg    aggregate
+	params []types.Type
+	result types.Type
+	// SkipNull tells for each parameter that a row with NULL there is left out.
+	SkipNull []bool
+	// Retractable tells that State.Retract may be called.
+	Retractable bool
+}
+
+// BindAggregate binds symbol as the aggregate of params that returns result.
+// Errors as for BindScalar.
+func (r *Registry) BindAggregate(symbol string, params []types.Type, result types.Type, strict bool) (*BoundAggregate, error) {
+	fn, err := r.find(symbol)
+	if err != nil {
+		return nil, err
+	}
+	agg, ok := fn.(aggregate)
+	if !ok {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "%s is not an aggregate", symbol).WithHint("Use CREATE FUNCTION.")
+	}
+	b := &BoundAggregate{symbol: symbol, agg: agg, params: params, result: result, Retractable: agg.retract.IsValid()}
+	if b.SkipNull, err = checkParams(symbol, agg.add.Type(), 1, params, strict); err != nil {
+		return nil, err
+	}
+	if g := agg.done.Type().Out(0); !fits(result, g) {
+		return nil, mismatch(symbol, "the result", result, g)
+	}
+	return b, nil
+}
+
+// State is the state of one group. It is for one goroutine.
+type State struct {
+	b                  *BoundAggregate
+	self               reflect.Value
+	add, retract, done *caller
+	get                func(reflect.Value) (types.Datum, error)
+}
+
+// New makes the state of an empty group. A panic is a *CallError.
+func (b *BoundAggregate) New() (s *State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, failure(b.symbol, 0, fmt.Sprintf("panic: %v", p))
+		}
+	}()
+	self := b.agg.make.Call(nil)[0]
+	s = &State{b: b, self: self, get: getter(b.result, b.agg.done.Type().Out(0))}
+	s.add, s.done = s.method(b.agg.add, b.params), s.method(b.agg.done, nil)
+	if b.Retractable {
+		s.retract = s.method(b.agg.retract, b.params)
+	}
+	return s, nil
+}
+
+func (s *State) method(fn reflect.Value, params []types.Type) *caller {
+	c := newCaller(fn, 1, params)
+	c.in[0] = s.self
+	return c
+}
+
+func (s *State) skips(args []*delta.Vec, i int) bool {
+	for a, v := range args {
+		if s.b.SkipNull[a] && v.Null(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// Add adds row i of args.
+func (s *State) Add(args []*delta.Vec, i int) error {
+	if s.skips(args, i) {
+		return nil
+	}
+	_, err := s.add.call(s.b.symbol, args, i)
+	return err
+}
+
+// Retract takes row i of args back, of an aggregate that is Retractable.
+func (s *State) Retract(args []*delta.Vec, i int) error {
+	if s.skips(args, i) {
+		return nil
+	}
+	_, err := s.retract.call(s.b.symbol, args, i)
+	return err
+}
+
+// Result returns the aggregate of the rows added and not taken back.
+func (s *State) Result() (types.Datum, error) {
+	res, err := s.done.call(s.b.symbol, nil, 0)
+	if err != nil {
+		return types.Datum{}, err
+	}
+	d, err := s.get(res[0])
+	if err != nil {
+		return types.Datum{}, failure(s.b.symbol, 0, err)
+	}
+	return d, nil
+}
