@@ -28,7 +28,9 @@ var allowed = map[string][]string{
 	"sqllogictest": {"sql/sqlerr", "sql/types"},
 	"state":        {"sql/sqlerr"},
 	"checkpoint":   {"sql/sqlerr"},
+	"connector":    {"sql/sqlerr", "sql/types", "sql/delta"},
 	"udf":          {"sql/sqlerr", "sql/types", "sql/delta"},
+	"wire":         {"sql/sqlerr", "sql/types"},
 }
 
 // TestImportDirections holds every import to the list, and the list to the tree.
