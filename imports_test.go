@@ -31,6 +31,11 @@ var allowed = map[string][]string{
 	"connector":    {"sql/sqlerr", "sql/types", "sql/delta"},
 	"udf":          {"sql/sqlerr", "sql/types", "sql/delta"},
 	"wire":         {"sql/sqlerr", "sql/types"},
+
+	"connector/json":    {"connector", "sql/sqlerr", "sql/types", "sql/delta"},
+	"connector/nexmark": {"connector", "sql/sqlerr", "sql/types", "sql/delta"},
+	"connector/datagen": {"connector", "sql/sqlerr", "sql/types", "sql/delta"},
+	"connector/file":    {"connector", "connector/json", "sql/sqlerr", "sql/types", "sql/delta"},
 }
 
 // TestImportDirections holds every import to the list, and the list to the tree.
