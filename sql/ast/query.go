@@ -8,7 +8,7 @@ type Query struct {
 	Body     QueryBody
 	OrderBy  []*OrderItem
 	Limit    Expr // nil: none (LIMIT ALL too)
-	Offset   Expr
+	Skip     Expr // OFFSET
 	WithTies bool // FETCH FIRST n ROWS WITH TIES
 	Emit     Emit
 }

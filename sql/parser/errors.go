@@ -14,3 +14,8 @@ func syntaxErrorAt(text string, t Token) *sqlerr.Error {
 func unsupported(pos int, what string) *sqlerr.Error {
 	return sqlerr.New(sqlerr.FeatureNotSupported, "%s is not supported", what).At(pos)
 }
+
+// syntaxError is an error of syntax that PostgreSQL words in its own way.
+func syntaxError(pos int, format string, args ...any) *sqlerr.Error {
+	return sqlerr.New(sqlerr.Syntax, format, args...).At(pos)
+}
