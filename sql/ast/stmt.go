@@ -57,7 +57,7 @@ type Explain struct {
 // Show is SHOW name or SHOW what [FROM name], e.g. SHOW TABLES, SHOW CREATE VIEW v.
 type Show struct {
 	Pos
-	Name   string // folded words, joined with a space: "server_version", "time zone", "materialized views"
+	Name   string // folded; of objects the words: "server_version", "timezone", "materialized views"
 	Object *Name  // of SHOW CREATE …, SHOW COLUMNS FROM …
 }
 
@@ -129,6 +129,13 @@ type AdvanceClock struct {
 // Checkpoint is CHECKPOINT.
 type Checkpoint struct{ Pos }
 
+// NoEffect is what clients send to clean a session and has nothing to do here:
+// CLOSE ALL and UNLISTEN.
+type NoEffect struct {
+	Pos
+	Tag string // of its completion
+}
+
 func (*Insert) statement()         {}
 func (*Update) statement()         {}
 func (*Delete) statement()         {}
@@ -144,3 +151,4 @@ func (*Discard) statement()        {}
 func (*Deallocate) statement()     {}
 func (*AdvanceClock) statement()   {}
 func (*Checkpoint) statement()     {}
+func (*NoEffect) statement()       {}

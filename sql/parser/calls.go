@@ -16,12 +16,12 @@ func (p *parser) call() *frag {
 		p.expect("order", "by")
 		kids := append([]*frag{f}, p.callOrder()...)
 		p.expectSym(")")
-		f = p.marker(-1, "__within_group", kids...)
+		f = p.marker(int(f.pos), "__within_group", kids...)
 	}
 	if p.is("filter") && p.peek(1).isSym("(") {
 		p.i += 2
 		p.expect("where")
-		f = p.marker(-1, "__filter", f, p.expr())
+		f = p.marker(int(f.pos), "__filter", f, p.expr())
 		p.expectSym(")")
 	}
 	if p.is("over") && (p.peek(1).isSym("(") || isColID(p.peek(1))) {

@@ -86,11 +86,7 @@ func (r *raiser) callOf(n tast.ExprNode) *ast.Call {
 	if !ok {
 		r.bad(n)
 	}
-	pos := ast.Pos(0)
-	if m, ok := r.at(f.OriginTextPosition()); ok {
-		pos = ast.Pos(m.pos)
-	}
-	c, ok := r.call(f, pos).(*ast.Call)
+	c, ok := r.call(f, r.pos(f)).(*ast.Call)
 	if !ok {
 		r.bad(n)
 	}

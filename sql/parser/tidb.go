@@ -161,11 +161,14 @@ func (e *encoded) near(text string, err error) int {
 	if err == nil {
 		return -1
 	}
-	_, rest, ok := strings.Cut(err.Error(), `near "`)
-	if !ok {
-		return -1
+	_, rest, _ := strings.Cut(err.Error(), `near "`)
+	rest = strings.TrimRight(rest, `" `)
+	at := len(text) - len(rest)
+	if i := strings.LastIndex(rest, "(total length "); i >= 0 {
+		if n, err := strconv.Atoi(strings.TrimRight(rest[i+len("(total length "):], ")")); err == nil {
+			at = len(text) - n
+		}
 	}
-	at := strings.Index(text, strings.TrimSpace(strings.TrimSuffix(rest, `" `)))
 	pos := -1
 	for _, m := range e.marks {
 		if m.out <= at && m.pos >= 0 {
