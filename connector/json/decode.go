@@ -152,7 +152,7 @@ func (d *Decoder) Decode(rec []byte) error {
 	if err != nil {
 		for i := range d.fields {
 			if f := &d.fields[i]; !f.meta {
-				truncate(f.vec, d.rows)
+				Truncate(f.vec, d.rows)
 				f.exact = 0
 			}
 		}
@@ -162,8 +162,8 @@ func (d *Decoder) Decode(rec []byte) error {
 	return nil
 }
 
-// truncate takes rows n and later off v.
-func truncate(v *delta.Vec, n int) {
+// Truncate takes rows n and later off v, which is still being built.
+func Truncate(v *delta.Vec, n int) {
 	if v.N <= n {
 		return
 	}

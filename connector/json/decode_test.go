@@ -298,3 +298,34 @@ func TestUnreadableTypes(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAppendText(t *testing.T) {
+	for _, c := range []struct {
+		t        types.Type
+		in, want string
+	}{
+		{types.Of(types.Int4), "-12", "-12"},
+		{types.Of(types.Int4), " 007 ", "7"},
+		{types.Of(types.Int4), "1.0", "!invalid input syntax for type integer"},
+		{types.Of(types.Int2), "40000", `!value "40000" is out of range`},
+		{types.Of(types.Float8), "1e3", "1000"},
+		{types.Of(types.Float8), "-inf", "-Infinity"},
+		{types.Of(types.Numeric), "1.50", "1.50"},
+		{numeric(4, 1), "1.25", "1.3"},
+		{types.Of(types.Bool), "yes", "t"},
+		{types.Of(types.JSONB), `{"b":1,"a":2}`, `{"a": 2, "b": 1}`},
+		{types.Of(types.Text), "", ""},
+		{types.Of(types.Text), "\xff", "!invalid byte sequence"},
+		{types.Of(types.Text), "a\x00", "!invalid byte sequence"},
+	} {
+		v := delta.NewVec(c.t, 1)
+		err := AppendText(v, []byte(c.in))
+		if want, fails := strings.CutPrefix(c.want, "!"); fails {
+			if err == nil || !strings.Contains(err.Error(), want) || v.N != 0 {
+				t.Errorf("%s %q: %v, %d values", c.t, c.in, err, v.N)
+			}
+		} else if err != nil || text(v, 0) != c.want {
+			t.Errorf("%s %q: %v", c.t, c.in, err)
+		}
+	}
+}

@@ -196,9 +196,18 @@ type number struct {
 
 // number reads a number. Its first byte is '-' or a digit.
 func (d *Decoder) number() (number, error) {
-	b, p := d.buf, d.pos
-	n := number{}
-	if b[p] == '-' {
+	n, end, ok := scanNumber(d.buf, d.pos)
+	d.pos = end
+	if !ok {
+		return n, d.syntax("a bad number")
+	}
+	return n, nil
+}
+
+// scanNumber reads the number at b[p] and returns where it ends, or goes wrong.
+func scanNumber(b []byte, p int) (n number, end int, ok bool) {
+	start := p
+	if p < len(b) && b[p] == '-' {
 		n.neg = true
 		p++
 	}
@@ -209,21 +218,19 @@ func (d *Decoder) number() (number, error) {
 	}
 	digits := p - first
 	if digits == 0 || digits > 1 && b[first] == '0' {
-		d.pos = p
-		return n, d.syntax("a bad number")
+		return n, p, false
 	}
 	if p < len(b) && b[p] == '.' {
 		p++
-		start := p
+		point := p
 		for p < len(b) && b[p]-'0' <= 9 {
 			n.mant = n.mant*10 + uint64(b[p]-'0')
 			p++
 		}
-		n.frac = p - start
+		n.frac = p - point
 		digits += n.frac
 		if n.frac == 0 {
-			d.pos = p
-			return n, d.syntax("a bad number")
+			return n, p, false
 		}
 	}
 	n.big = digits > 19
@@ -233,18 +240,16 @@ func (d *Decoder) number() (number, error) {
 		if p < len(b) && (b[p] == '+' || b[p] == '-') {
 			p++
 		}
-		start := p
+		exp := p
 		for p < len(b) && b[p]-'0' <= 9 {
 			p++
 		}
-		if p == start {
-			d.pos = p
-			return n, d.syntax("a bad number")
+		if p == exp {
+			return n, p, false
 		}
 	}
-	n.raw = b[d.pos:p]
-	d.pos = p
-	return n, nil
+	n.raw = b[start:p]
+	return n, p, true
 }
 
 // skip reads any value, and checks no more than its syntax.

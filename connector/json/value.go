@@ -131,6 +131,13 @@ func (d *Decoder) fromString(t types.Type, s []byte) error {
 			d.s = s
 			return nil
 		}
+	case types.Int2, types.Int4, types.Int8, types.Float4, types.Float8, types.Numeric:
+		// What JSON calls a number; but "1.0" is no integer, as in SQL.
+		n, end, ok := scanNumber(s, 0)
+		whole := t.Phys() != types.PhysInt || !n.exp && !n.big && n.frac == 0
+		if ok && end == len(s) && whole && d.fromNumber(t, n) == nil {
+			return nil
+		}
 	case types.Timestamp, types.Timestamptz:
 		if us, ok := isoTimestamp(s, t.ID == types.Timestamptz); ok {
 			if unit := unitOf(t.Mod); us%unit == 0 {
