@@ -3,7 +3,8 @@ package parser
 // call reads a function call with FILTER, WITHIN GROUP and OVER.
 func (p *parser) call() *frag {
 	f, distinct, variadic, ordered := p.callArgs()
-	if t := p.tok(); p.accept("within", "group") {
+	if t := p.tok(); p.accept("within") {
+		p.expect("group")
 		switch {
 		case ordered:
 			panic(syntaxError(t.Pos, "cannot use multiple ORDER BY clauses with WITHIN GROUP"))
@@ -18,13 +19,13 @@ func (p *parser) call() *frag {
 		p.expectSym(")")
 		f = p.marker(int(f.pos), "__within_group", kids...)
 	}
-	if p.is("filter") && p.peek(1).isSym("(") {
-		p.i += 2
+	if p.accept("filter") {
+		p.expectSym("(")
 		p.expect("where")
 		f = p.marker(int(f.pos), "__filter", f, p.expr())
 		p.expectSym(")")
 	}
-	if p.is("over") && (p.peek(1).isSym("(") || isColID(p.peek(1))) {
+	if p.is("over") {
 		f = p.over(f)
 	}
 	return f
@@ -49,7 +50,7 @@ func (p *parser) callArgs() (f *frag, distinct, variadic, ordered bool) {
 	var args []*frag
 	switch {
 	case p.isSym(")"):
-	case p.tok().isOp("*") && p.peek(1).isSym(")"):
+	case p.tok().isOp("*"):
 		p.advance()
 		args = append(args, p.marker(-1, "__star"))
 	default:
@@ -67,7 +68,8 @@ func (p *parser) callArgs() (f *frag, distinct, variadic, ordered bool) {
 			arg, variadic = p.arg()
 			args = append(args, arg)
 		})
-		if p.accept("order", "by") {
+		if p.accept("order") {
+			p.expect("by")
 			ordered = true
 			args = append(args, p.callOrder()...)
 		}
@@ -140,10 +142,6 @@ func (p *parser) specialCall(t Token) *frag {
 	switch t.Val {
 	case "exists":
 		p.advance()
-		if !p.starts[p.i] {
-			p.advance()
-			p.fail()
-		}
 		return p.wrap(t.Pos, "EXISTS ", "", "", p.subquery())
 	case "coalesce", "greatest", "least", "grouping":
 		p.advance()
@@ -183,11 +181,12 @@ func (p *parser) specialCall(t Token) *frag {
 		p.i += 2
 		args := []*frag{p.expr()}
 		if p.acceptSym(",") {
+			at := p.tok().Pos
 			form, ok := p.acceptOneOf("nfc", "nfd", "nfkc", "nfkd")
 			if !ok {
 				p.fail()
 			}
-			args = append(args, str(-1, lowerToUpper(form)))
+			args = append(args, str(at, lowerToUpper(form)))
 		}
 		p.expectSym(")")
 		return p.builtin(t, "normalize", args...)

@@ -19,7 +19,7 @@ func (p *parser) insert(with *ast.With) ast.Statement {
 	}
 	switch {
 	case s.Columns == nil && p.accept("default", "values"):
-	case p.isQuery():
+	case p.isQuery(), p.isSym("("):
 		p.slotQuery(p.queryFrag(p.query()), func(q *ast.Query) { s.Query = q })
 	default:
 		p.fail()

@@ -124,9 +124,7 @@ func (p *parser) wordPrec(word string, restricted bool) int {
 			return precOp
 		}
 	case "is":
-		if !restricted || p.peek(1).is("distinct") || p.peek(1).is("not") && p.peek(2).is("distinct") {
-			return precIs
-		}
+		return precIs
 	}
 	if restricted {
 		return 0
@@ -179,7 +177,7 @@ func (p *parser) infix(x *frag, low int, restricted bool) (*frag, int) {
 		return p.is_(x, restricted)
 	case precCompare, precAdd, precMul:
 		p.advance()
-		if q := p.quantified(x, t, t.Val); q != nil {
+		if q := p.quantified(x, t, t.Val, restricted); q != nil {
 			return q, 0
 		}
 		y := p.operators(prec+1, restricted)
@@ -195,7 +193,7 @@ func (p *parser) infix(x *frag, low int, restricted bool) (*frag, int) {
 			panic(unsupported(t.Pos, "OVERLAPS"))
 		}
 		name := p.operatorName()
-		if q := p.quantified(x, t, name); q != nil {
+		if q := p.quantified(x, t, name, restricted); q != nil {
 			return q, 0
 		}
 		return p.marker(t.Pos, "__op", str(-1, name), x, p.operators(prec+1, restricted)), 0
@@ -219,8 +217,8 @@ func namesAt(pos int, parts []string) []*frag {
 }
 
 // quantified reads ANY (…), SOME (…) or ALL (…) behind an operator.
-func (p *parser) quantified(x *frag, op Token, name string) *frag {
-	if !p.is("any") && !p.is("some") && !p.is("all") {
+func (p *parser) quantified(x *frag, op Token, name string, restricted bool) *frag {
+	if restricted || !p.is("any") && !p.is("some") && !p.is("all") {
 		return nil
 	}
 	kind := "any"
@@ -308,7 +306,7 @@ func (p *parser) like(x *frag) (*frag, int) {
 		if not != "" {
 			op = "!" + op
 		}
-		if q := p.quantified(x, t, op); q != nil {
+		if q := p.quantified(x, t, op, false); q != nil {
 			return q, 0
 		}
 	}

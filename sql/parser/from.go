@@ -98,10 +98,6 @@ func (p *parser) tablePrimary() ref {
 	}
 	if p.accept("lateral") {
 		if p.isSym("(") {
-			if !p.starts[p.i] {
-				p.advance()
-				p.fail()
-			}
 			return p.subqueryRef(t.Pos, true)
 		}
 		return p.funcRef(t.Pos, true)
@@ -111,6 +107,10 @@ func (p *parser) tablePrimary() ref {
 	}
 	if t.is("table") && p.peek(1).isSym("(") || p.isFunction() {
 		return p.funcRef(t.Pos, false)
+	}
+	if t.class() == typeFunc {
+		p.advance() // a function's name: what is wrong stands behind it
+		p.fail()
 	}
 	return p.relationRef(true)
 }
@@ -187,15 +187,9 @@ func (p *parser) funcRef(pos int, lateral bool) ref {
 	var call *frag
 	if p.accept("table") {
 		p.expectSym("(")
-		if !p.isFunction() {
-			p.fail()
-		}
 		call = p.tableCall()
 		p.expectSym(")")
 	} else {
-		if !p.isFunction() {
-			p.fail()
-		}
 		call = p.tableCall()
 	}
 	if p.accept("with", "ordinality") {
@@ -207,6 +201,10 @@ func (p *parser) funcRef(pos int, lateral bool) ref {
 
 // tableCall reads the call itself, without FILTER and OVER.
 func (p *parser) tableCall() *frag {
+	if !p.isFunction() {
+		p.name()
+		p.fail()
+	}
 	if t := p.tok(); t.Kind == Ident {
 		if f := p.keyword(t); f != nil {
 			return f

@@ -45,28 +45,43 @@ type lexer struct {
 // Lex splits the text into tokens; the last is an EOF. It knows PostgreSQL's
 // rules with standard_conforming_strings on.
 func Lex(text string) ([]Token, error) {
+	toks, err := lex(text)
+	if err != nil {
+		return nil, err
+	}
+	return toks, nil
+}
+
+// lex is Lex that with an error still returns the tokens before it. PostgreSQL
+// lexes as it parses, and reports what is wrong with those first.
+func lex(text string) ([]Token, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
 	l := &lexer{text: text, toks: make([]Token, 0, len(text)/4+2)}
+	err := l.all()
+	l.toks = append(l.toks, Token{Kind: EOF, Pos: len(text), End: len(text)})
+	if e := l.unicode(); err == nil {
+		err = e
+	}
+	return l.toks, err
+}
+
+// all lexes up to the end or an error.
+func (l *lexer) all() error {
 	for {
 		if err := l.space(); err != nil {
-			return nil, err
+			return err
 		}
 		if l.i == len(l.text) {
-			break
+			return nil
 		}
 		t, err := l.next()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		l.toks = append(l.toks, t)
 	}
-	l.toks = append(l.toks, Token{Kind: EOF, Pos: len(text), End: len(text)})
-	if err := l.unicode(); err != nil {
-		return nil, err
-	}
-	return l.toks, nil
 }
 
 // Split returns the text's statements as byte ranges without their semicolons;

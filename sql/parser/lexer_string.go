@@ -279,6 +279,7 @@ func (l *lexer) unicode() error {
 			}
 			v, err := unescape(t.Val, esc, t.Pos)
 			if err != nil {
+				l.toks = append(out, l.toks[len(l.toks)-1])
 				return err
 			}
 			t.Val, t.unicode = v, false

@@ -27,21 +27,35 @@ type parser struct {
 
 // Parse reads the statements of a text. The offsets of its trees and errors
 // count from the start of the text. An error is a *sqlerr.Error.
-func Parse(text string) (stmts []ast.Statement, err error) {
-	toks, err := Lex(text)
+func Parse(text string) ([]ast.Statement, error) {
+	toks, lexErr := lex(text)
+	if toks == nil {
+		return nil, lexErr
+	}
+	p := &parser{text: text, toks: toks}
+	stmts, err := p.statements()
+	if lexErr != nil {
+		// What the parser says about the end is the lexer's to say.
+		if e := sqlerr.From(err); e == nil || e.Code != sqlerr.Syntax || e.Pos >= sqlerr.From(lexErr).Pos {
+			err = lexErr
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{text: text, toks: toks}
+	return stmts, nil
+}
+
+// statements reads the statements up to the end.
+func (p *parser) statements() (stmts []ast.Statement, err error) {
 	p.matchParens()
 	defer func() {
 		if r := recover(); r != nil {
-			stmts = nil
-			if e, ok := r.(*sqlerr.Error); ok {
-				err = e
-				return
+			e, ok := r.(*sqlerr.Error)
+			if !ok {
+				e = sqlerr.New(sqlerr.Internal, "the parser failed: %s", fmt.Sprint(r))
 			}
-			err = sqlerr.New(sqlerr.Internal, "the parser failed: %s", fmt.Sprint(r))
+			err = e
 		}
 	}()
 	for {

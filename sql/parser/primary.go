@@ -225,27 +225,20 @@ func (p *parser) caseExpr() *frag {
 func (p *parser) array() *frag {
 	t := p.advance()
 	if p.isSym("(") {
-		if !p.starts[p.i] {
-			p.advance()
-			p.fail()
-		}
-		return p.indirection(p.marker(t.Pos, "__array_query", p.subquery()), t.Pos)
+		return p.marker(t.Pos, "__array_query", p.subquery())
 	}
-	return p.indirection(p.arrayItems(t.Pos), t.Pos)
+	return p.arrayItems(t.Pos)
 }
 
 func (p *parser) arrayItems(pos int) *frag {
 	p.deeper()
 	p.expectSym("[")
 	var items []*frag
-	if !p.isSym("]") {
-		p.commaList(func() {
-			if p.isSym("[") {
-				items = append(items, p.arrayItems(p.tok().Pos))
-			} else {
-				items = append(items, p.expr())
-			}
-		})
+	switch {
+	case p.isSym("["):
+		p.commaList(func() { items = append(items, p.arrayItems(p.tok().Pos)) })
+	case !p.isSym("]"):
+		p.commaList(func() { items = append(items, p.expr()) })
 	}
 	p.expectSym("]")
 	p.nest--

@@ -23,6 +23,8 @@ type clauses struct {
 	all    bool // LIMIT ALL
 	ties   bool
 	emit   ast.Emit
+
+	limitAt, offsetAt, tiesAt int
 }
 
 // query reads a query: WITH, the body, and the clauses behind it.
@@ -96,21 +98,16 @@ func (p *parser) cte() *frag {
 		c.Columns = p.colIDList()
 	}
 	p.expect("as")
-	yes := !p.isWords("not", "materialized")
-	if !yes {
-		p.advance()
-	}
-	if p.accept("materialized") {
+	yes := !p.accept("not")
+	if yes && p.accept("materialized") {
+		c.Materialized = &yes
+	} else if !yes {
+		p.expect("materialized")
 		c.Materialized = &yes
 	}
-	if !p.isSym("(") {
-		p.fail()
-	}
-	if !p.starts[p.i] {
-		switch t := p.peek(1); {
-		case t.is("insert"), t.is("update"), t.is("delete"):
-			panic(unsupported(t.Pos, "a data-modifying statement in WITH"))
-		}
+	switch t := p.peek(1); {
+	case t.is("insert"), t.is("update"), t.is("delete"):
+		panic(unsupported(t.Pos, "a data-modifying statement in WITH"))
 	}
 	q := p.subquery()
 	if p.is("search") || p.is("cycle") {
@@ -190,17 +187,17 @@ func (p *parser) values() *query {
 	return &query{pos: t.Pos, bodyPos: t.Pos, body: p.wrap(-1, "VALUES ", ",", "", rows...)}
 }
 
-// clauses reads ORDER BY, LIMIT, OFFSET, FETCH and EMIT, the limits in any order.
+// clauses reads ORDER BY, LIMIT, OFFSET, FETCH and EMIT, the limits in any order,
+// and adds them to those that q has.
 func (p *parser) clauses(q *query) {
-	if p.is("order") {
-		p.advance()
+	var c clauses
+	orderAt := 0
+	if p.accept("order") {
 		p.expect("by")
-		if q.order != nil {
-			panic(syntaxError(p.tok().Pos, "multiple ORDER BY clauses not allowed"))
-		}
-		p.commaList(func() { q.order = append(q.order, p.orderItem()) })
+		orderAt = p.tok().Pos
+		p.commaList(func() { c.order = append(c.order, p.orderItem()) })
 	}
-	for p.limitClause(q) {
+	for p.limitClause(&c) {
 	}
 	if p.is("for") {
 		switch t := p.peek(1); {
@@ -208,68 +205,90 @@ func (p *parser) clauses(q *query) {
 			panic(unsupported(p.tok().Pos, "FOR "+lowerToUpper(t.Val)))
 		}
 	}
-	if p.isEmit() {
+	if t := p.tok(); p.isEmit() {
 		if q.emit != "" {
-			panic(syntaxError(p.tok().Pos, "multiple EMIT clauses not allowed"))
+			panic(syntaxError(t.Pos, "multiple EMIT clauses not allowed"))
 		}
 		p.advance()
-		if p.accept("immediately") {
-			q.emit = ast.EmitImmediately
-			return
+		q.emit = ast.EmitImmediately
+		if !p.accept("immediately") {
+			p.expect("on", "window", "close")
+			q.emit = ast.EmitOnWindowClose
 		}
-		p.expect("on", "window", "close")
-		q.emit = ast.EmitOnWindowClose
+	}
+	if c.order != nil {
+		if q.order != nil {
+			panic(syntaxError(orderAt, "multiple ORDER BY clauses not allowed"))
+		}
+		q.order = c.order
+	}
+	if c.offset != nil {
+		if q.offset != nil {
+			panic(syntaxError(c.offsetAt, "multiple OFFSET clauses not allowed"))
+		}
+		q.offset = c.offset
+	}
+	if c.limit != nil || c.all {
+		if q.limit != nil || q.all {
+			panic(syntaxError(c.limitAt, "multiple LIMIT clauses not allowed"))
+		}
+		if c.ties && q.order == nil {
+			panic(syntaxError(c.tiesAt, "WITH TIES cannot be specified without ORDER BY clause"))
+		}
+		q.limit, q.all, q.ties = c.limit, c.all, c.ties
 	}
 }
 
 // limitClause reads LIMIT, OFFSET or FETCH when one stands here.
-func (p *parser) limitClause(q *query) bool {
+func (p *parser) limitClause(c *clauses) bool {
 	t := p.tok()
 	switch {
-	case p.accept("offset"):
-		at := p.tok()
-		if q.offset != nil {
-			panic(syntaxError(at.Pos, "multiple OFFSET clauses not allowed"))
-		}
-		q.offset = p.expr()
-		if !p.accept("rows") {
-			p.accept("row")
-		}
+	case c.offset == nil && p.accept("offset"):
+		c.offsetAt = p.tok().Pos
+		c.offset = p.expr()
+		p.acceptOneOf("row", "rows")
+	case c.limit != nil || c.all:
+		return false
 	case p.accept("limit"):
-		p.oneLimit(q)
+		c.limitAt = p.tok().Pos
 		if p.accept("all") {
-			q.all = true
+			c.all = true
 			break
 		}
-		q.limit = p.expr()
-		if p.isSym(",") {
+		c.limit = p.expr()
+		if p.acceptSym(",") {
+			p.expr()
 			panic(syntaxError(t.Pos, "LIMIT #,# syntax is not supported").
 				WithHint("Use separate LIMIT and OFFSET clauses."))
 		}
 	case p.accept("fetch"):
-		p.fetch(q)
+		p.fetch(c)
 	default:
 		return false
 	}
 	return true
 }
 
-func (p *parser) oneLimit(q *query) {
-	if q.limit != nil || q.all {
-		panic(syntaxError(p.tok().Pos, "multiple LIMIT clauses not allowed"))
-	}
-}
-
 // fetch reads what follows FETCH.
-func (p *parser) fetch(q *query) {
+func (p *parser) fetch(c *clauses) {
 	if _, ok := p.acceptOneOf("first", "next"); !ok {
 		p.fail()
 	}
-	p.oneLimit(q)
-	if p.is("row") || p.is("rows") {
-		q.limit = leaf(p.tok().Pos, "1")
-	} else {
-		q.limit = p.prefix(false)
+	t := p.tok()
+	c.limitAt = t.Pos
+	switch {
+	case t.is("row"), t.is("rows"):
+		c.limit, c.limitAt = leaf(t.Pos, "1"), -1
+	case t.isOp("+"), t.isOp("-"):
+		p.advance()
+		n := p.tok()
+		if n.Kind != Int && n.Kind != Num {
+			p.fail()
+		}
+		p.advance()
+		c.limit = p.wrap(t.Pos, "("+t.Val+" ", "", ")", number(n))
+	default:
+		c.limit = p.primary()
 	}
 	if _, ok := p.acceptOneOf("row", "rows"); !ok {
 		p.fail()
@@ -277,10 +296,7 @@ func (p *parser) fetch(q *query) {
 	if p.accept("only") {
 		return
 	}
-	at := p.tok()
+	c.tiesAt = p.tok().Pos
 	p.expect("with", "ties")
-	if q.order == nil {
-		panic(syntaxError(at.Pos, "WITH TIES cannot be specified without ORDER BY clause"))
-	}
-	q.ties = true
+	c.ties = true
 }

@@ -71,7 +71,7 @@ func (r *raiser) operator(n tast.ExprNode, pos ast.Pos) ast.Expr {
 		}
 		return in
 	case *tast.ExistsSubqueryExpr:
-		return &ast.Exists{Pos: pos, Query: r.subquery(n.Sel)}
+		return r.exists(n, pos)
 	case *tast.SubqueryExpr:
 		return &ast.ScalarSubquery{Pos: pos, Query: r.subquery(n)}
 	case *tast.CaseExpr:
@@ -164,6 +164,20 @@ func numberOf(text string, pos ast.Pos) *ast.Literal {
 		l.Kind, l.Text = ast.IntLiteral, strconv.FormatInt(n, 10)
 	}
 	return l
+}
+
+// exists raises EXISTS, into which TiDB takes a NOT before it.
+func (r *raiser) exists(n *tast.ExistsSubqueryExpr, pos ast.Pos) ast.Expr {
+	e := &ast.Exists{Pos: pos, Query: r.subquery(n.Sel)}
+	if !n.Not {
+		return e
+	}
+	m, ok := r.at(n.OriginTextPosition() + len("NOT "))
+	if !ok {
+		r.bad(n)
+	}
+	e.Pos = ast.Pos(m.pos)
+	return &ast.Unary{Pos: pos, Op: "NOT", X: e}
 }
 
 func (r *raiser) caseExpr(n *tast.CaseExpr, pos ast.Pos) ast.Expr {

@@ -63,7 +63,7 @@ func (p *parser) endOfTargets() bool {
 	case Ident:
 		switch t.Val {
 		case "from", "where", "group", "having", "window", "union", "intersect", "except",
-			"order", "limit", "offset", "fetch", "into":
+			"order", "limit", "offset", "fetch", "into", "for", "on", "returning", "with":
 			return true
 		}
 	}

@@ -101,9 +101,11 @@ func (p *parser) keywordType(first Token, t *ast.TypeName) bool {
 		t.Mods = p.lengthOf(false)
 		t.Parts = []string{first.Val}
 		switch {
-		case p.accept("with", "time", "zone"):
+		case p.accept("with", "time"):
+			p.expect("zone")
 			t.Parts[0] += "tz"
-		case p.accept("without", "time", "zone"):
+		case p.accept("without", "time"):
+			p.expect("zone")
 		}
 	case "interval":
 		t.Parts, t.Mods = []string{"interval"}, p.lengthOf(false)
@@ -220,6 +222,10 @@ func (p *parser) typedLiteral() (*frag, bool) {
 	switch {
 	case first.Kind == Ident && (first.class() == colName || first.Val == "double"):
 		if !p.maybeType() {
+			if isTypeWord(first.Val) && p.peek(1).isSym("(") {
+				p.simpleType()
+				p.fail() // what stands here is the start of a typed literal
+			}
 			return nil, false
 		}
 		t = p.simpleType()
@@ -246,17 +252,25 @@ func (p *parser) typedLiteral() (*frag, bool) {
 	return p.marker(first.Pos, "__typed", str(s.Pos, s.Val), p.typeArg(t)), true
 }
 
+// isTypeWord says whether a word starts a type of the grammar's own.
+func isTypeWord(w string) bool {
+	switch w {
+	case "int", "integer", "smallint", "bigint", "real", "boolean", "decimal", "dec", "numeric", "national",
+		"double", "float", "bit", "character", "char", "nchar", "varchar", "time", "timestamp", "interval":
+		return true
+	}
+	return false
+}
+
 // maybeType says whether the words here can be a type of the grammar's followed
 // by a string: nothing that fails stands in between.
 func (p *parser) maybeType() bool {
 	n := 1
-	switch p.tok().Val {
-	case "national":
-		n++
-	case "int", "integer", "smallint", "bigint", "real", "boolean", "decimal", "dec", "numeric",
-		"double", "float", "bit", "character", "char", "nchar", "varchar", "time", "timestamp", "interval":
-	default:
+	if !isTypeWord(p.tok().Val) {
 		return false
+	}
+	if p.is("national") {
+		n++
 	}
 	if p.peek(n).is("precision") || p.peek(n).is("varying") {
 		n++

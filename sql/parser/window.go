@@ -88,7 +88,7 @@ func (p *parser) frame() *frag {
 	case boundRank[start] <= boundRank[end]:
 	case start == ast.CurrentRow:
 		bad(endAt, "frame starting from current row cannot have preceding rows")
-	case end == ast.CurrentRow:
+	case !between:
 		bad(endAt, "frame starting from following row cannot end with current row")
 	default:
 		bad(endAt, "frame starting from following row cannot have preceding rows")
