@@ -117,6 +117,17 @@ func (p *parser) infixPrec(restricted bool) int {
 	return 0
 }
 
+// isOperatorLabel says whether the word here, though an operator's, is the label
+// of a target: SELECT a is, b like.
+func (p *parser) isOperatorLabel() bool {
+	t := p.tok()
+	if t.Kind != Ident || p.nest != p.labels || t.cat&asLabel != 0 {
+		return false
+	}
+	n := p.peek(1)
+	return n.isSym(",") || endsTargets(n)
+}
+
 func (p *parser) wordPrec(word string, restricted bool) int {
 	switch word {
 	case "operator":
@@ -161,7 +172,7 @@ func (p *parser) wordPrec(word string, restricted bool) int {
 // when none binds tightly enough, and the precedence when it does not chain.
 func (p *parser) infix(x *frag, low int, restricted bool) (*frag, int) {
 	prec := p.infixPrec(restricted)
-	if prec == 0 || prec < low {
+	if prec == 0 || prec < low || p.isOperatorLabel() {
 		return nil, 0
 	}
 	t := p.tok()

@@ -131,10 +131,7 @@ func (p *parser) isFunction() bool {
 	if !isLabel(t) || t.is("only") {
 		return false
 	}
-	n := 1
-	for p.peek(n).isSym(".") && isLabel(p.peek(n+1)) {
-		n += 2
-	}
+	n := p.nameLen()
 	return p.peek(n).isSym("(")
 }
 

@@ -50,6 +50,15 @@ func (p *parser) name() ast.Name {
 	return n
 }
 
+// nameLen returns how many tokens the qualified name here has.
+func (p *parser) nameLen() int {
+	n := 1
+	for p.peek(n).isSym(".") && isLabel(p.peek(n+1)) {
+		n += 2
+	}
+	return n
+}
+
 // relation reads the name of a relation: at most catalog.schema.name.
 func (p *parser) relation() ast.Name {
 	n := p.name()

@@ -19,6 +19,7 @@ type parser struct {
 	closed []int32 // for each token that is "(", the index of its ")"; 0: none
 	starts []bool  // for each token that is "(", whether it opens a query
 	nest   int
+	labels int // the nesting at which a target stands, whose label may be an operator's word; -1: none
 
 	// Of the current statement.
 	sides []ast.Node // what TiDB does not see, by number
@@ -32,7 +33,7 @@ func Parse(text string) ([]ast.Statement, error) {
 	if toks == nil {
 		return nil, lexErr
 	}
-	p := &parser{text: text, toks: toks}
+	p := &parser{text: text, toks: toks, labels: -1}
 	stmts, err := p.statements()
 	if lexErr != nil {
 		// What the parser says about the end is the lexer's to say.

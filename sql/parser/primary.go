@@ -108,10 +108,7 @@ func (p *parser) named() *frag {
 	if t.Kind == Ident && t.class() == reserved {
 		p.fail()
 	}
-	n := 1
-	for p.peek(n).isSym(".") && isLabel(p.peek(n+1)) {
-		n += 2
-	}
+	n := p.nameLen()
 	if p.peek(n).isSym("(") && (n > 1 || isTypeFunc(t)) {
 		return p.call()
 	}

@@ -84,7 +84,7 @@ func (p *parser) queryFrag(q *query) *frag {
 func (p *parser) withClause() *frag {
 	p.expect("with")
 	pre := "WITH "
-	if p.accept("recursive") {
+	if !p.peek(1).is("as") && p.accept("recursive") {
 		pre = "WITH RECURSIVE "
 	}
 	var ctes []*frag

@@ -18,7 +18,7 @@ func (p *parser) selectStmt() *query {
 		} else {
 			pre = "SELECT DISTINCT "
 		}
-		if p.endOfTargets() {
+		if endsTargets(p.tok()) {
 			p.fail()
 		}
 	default:
@@ -52,9 +52,9 @@ func (p *parser) selectStmt() *query {
 	return q
 }
 
-// endOfTargets says whether nothing stands between SELECT and its next clause.
-func (p *parser) endOfTargets() bool {
-	t := p.tok()
+// endsTargets says whether a token starts the clause behind the targets of a
+// SELECT, or ends it.
+func endsTargets(t Token) bool {
 	switch t.Kind {
 	case EOF:
 		return true
@@ -71,7 +71,7 @@ func (p *parser) endOfTargets() bool {
 }
 
 func (p *parser) targets() []*frag {
-	if p.endOfTargets() {
+	if endsTargets(p.tok()) {
 		return []*frag{p.marker(-1, "__none")}
 	}
 	var out []*frag
@@ -91,7 +91,10 @@ func (p *parser) target() (x *frag, label string) {
 		p.advance()
 		return p.marker(t.Pos, "__star"), ""
 	}
+	outer := p.labels
+	p.labels = p.nest
 	x = p.expr()
+	p.labels = outer
 	switch {
 	case p.accept("as"):
 		label = p.label()

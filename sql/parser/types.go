@@ -220,7 +220,21 @@ func (p *parser) typedLiteral() (*frag, bool) {
 	start := p.i
 	var t *ast.TypeName
 	switch {
-	case first.Kind == Ident && (first.class() == colName || first.Val == "double"):
+	case p.peek(1).isSym(".") && isLabel(p.peek(2)) || first.class() != colName && !first.is("double"):
+		n := p.nameLen()
+		end := n
+		if p.peek(n).isSym("(") && p.closed[p.i+n] > 0 { // timestamptz(3) '…'
+			end = int(p.closed[p.i+n]) + 1 - p.i
+		}
+		if p.peek(end).Kind != String || n == 1 && !isTypeFunc(first) || !isTypeFunc(first) && !isColID(first) {
+			return nil, false
+		}
+		t = &ast.TypeName{Pos: ast.Pos(first.Pos), Parts: []string{p.label()}}
+		for p.acceptSym(".") {
+			t.Parts = append(t.Parts, p.label())
+		}
+		t.Mods = p.typeMods()
+	default:
 		if !p.maybeType() {
 			if isTypeWord(first.Val) && p.peek(1).isSym("(") {
 				p.simpleType()
@@ -229,17 +243,6 @@ func (p *parser) typedLiteral() (*frag, bool) {
 			return nil, false
 		}
 		t = p.simpleType()
-	case isTypeFunc(first):
-		n := 1
-		for p.peek(n).isSym(".") && isLabel(p.peek(n+1)) {
-			n += 2
-		}
-		if p.peek(n).Kind != String {
-			return nil, false
-		}
-		t = p.simpleType()
-	default:
-		return nil, false
 	}
 	if p.tok().Kind != String {
 		p.i = start
