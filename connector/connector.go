@@ -29,6 +29,8 @@ type Config struct {
 	// connector's default (plain json).
 	Format string `json:"format,omitempty"`
 	Encode string `json:"encode,omitempty"`
+	// Retracts says, for a sink, that its relation takes rows back.
+	Retracts bool `json:"retracts,omitempty"`
 }
 
 // Positions tells, for each partition, the offset of the next record to read.
