@@ -120,7 +120,7 @@ func (s *session) sendRows(rows Rows, cols []Column, formats []int16, limit int)
 }
 
 func (s *session) sendRow(row []types.Datum, cols []Column, formats []int16) error {
-	if len(row) != len(cols) {
+	if cols == nil || len(row) != len(cols) {
 		return sqlerr.New(sqlerr.Internal, "a row of %d values for %d columns", len(row), len(cols))
 	}
 	b := append(s.row[:0], 'D', 0, 0, 0, 0)
