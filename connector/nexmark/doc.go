@@ -10,4 +10,19 @@
 // Offsets are event numbers, of all types. Splits take whole runs of 50 events in
 // turn, each with all types, and so the union of the splits is the same rows at
 // any number of them.
+//
+// Options, each with nexmark. before it:
+//
+//	table.type                 Person, Auction, Bid
+//	event.num                  events of all types; without it there is no end
+//	events.per.second          how fast they come; or
+//	min.event.gap.in.ns        100000 without an end, else 0: as fast as they are read
+//	split.num                  1
+//	max.chunk.size             rows of a fetch
+//	seed, base.time            0, 2015-07-15 00:00:00
+//	first.event.rate           events a second of event time: 10000
+//	out.of.order.group.size    1
+//	active.people, in.flight.auctions                  1000, 100
+//	hot.auction.ratio, hot.bidder.ratio, hot.seller.ratio  2, 4, 4
+//	avg.person.byte.size, avg.auction.byte.size, avg.bid.byte.size  200, 500, 100
 package nexmark
