@@ -45,6 +45,26 @@ func failure(text string, err error) string {
 	return s
 }
 
+// goldenTexts returns the statements of the golden files.
+func goldenTexts(t testing.TB) []string {
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	var out []string
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for block := range strings.SplitSeq(strings.TrimSpace(string(b)), "\n\n") {
+			text, _, _ := strings.Cut(block, "\n----")
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
 // TestGolden holds the trees of testdata/*.golden: a statement, a line of dashes,
 // what it gives, an empty line. With -rewrite it writes what it finds.
 func TestGolden(t *testing.T) {
