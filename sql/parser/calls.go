@@ -60,14 +60,11 @@ func (p *parser) callArgs() (f *frag, distinct, variadic, ordered bool) {
 		} else {
 			p.accept("all")
 		}
-		p.commaList(func() {
-			if variadic {
-				p.fail()
-			}
+		for more := true; more; more = !variadic && p.acceptSym(",") {
 			var arg *frag
 			arg, variadic = p.arg()
 			args = append(args, arg)
-		})
+		}
 		if p.accept("order") {
 			p.expect("by")
 			ordered = true

@@ -1,6 +1,8 @@
 package parser
 
 import (
+	"strings"
+
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
@@ -25,7 +27,7 @@ func (p *parser) create() ast.Statement {
 		p.function(f)
 		return f
 	case replace:
-		p.notOne(t, "CREATE OR REPLACE "+lowerToUpper(t.Val))
+		p.notOne(t, otherObjects, "CREATE OR REPLACE")
 	case p.accept("table"):
 		return p.createTable(pos)
 	case p.accept("source"):
@@ -43,17 +45,37 @@ func (p *parser) create() ast.Statement {
 		p.expect("index")
 		return p.createIndex(pos, t.is("unique"))
 	}
-	p.notOne(t, "CREATE "+lowerToUpper(t.Val))
+	p.notOne(t, otherObjects, "CREATE")
 	return nil
 }
 
-// notOne refuses what PostgreSQL or others know and the engine does not have;
-// what is no word is an error of syntax.
-func (p *parser) notOne(t Token, what string) {
-	if t.Kind != Ident {
+// otherObjects are what PostgreSQL's CREATE, DROP and ALTER know besides.
+var otherObjects = wordSet(`
+	access aggregate cast collation connection conversion database default domain event extension
+	foreign global group language large local operator or owned policy procedural procedure
+	publication recursive role routine rule schema sequence server statistics subscription system
+	tablespace temp temporary text transform trigger trusted type unlogged user`)
+
+// tableActions are what PostgreSQL's ALTER does to an object.
+var tableActions = wordSet(`
+	add alter attach cluster depends detach disable drop enable inherit no owner rename replica
+	reset set validate`)
+
+func wordSet(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
+
+// notOne refuses what PostgreSQL knows and the engine does not have; any other
+// word is an error of syntax.
+func (p *parser) notOne(t Token, known map[string]bool, what string) {
+	if t.Kind != Ident || !known[t.Val] {
 		p.failAt(t)
 	}
-	panic(unsupported(t.Pos, what))
+	panic(unsupported(t.Pos, what+" "+lowerToUpper(t.Val)))
 }
 
 func (p *parser) ifNotExists() bool { return p.accept("if", "not", "exists") }

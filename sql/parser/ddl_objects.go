@@ -97,7 +97,7 @@ func (p *parser) drop() ast.Statement {
 	t := p.tok()
 	var ok bool
 	if d.Kind, ok = p.objectKind(); !ok {
-		p.notOne(t, "DROP "+lowerToUpper(t.Val))
+		p.notOne(t, otherObjects, "DROP")
 	}
 	p.accept("concurrently")
 	d.IfExists = p.ifExists()
@@ -128,14 +128,14 @@ func (p *parser) alter() ast.Statement {
 	t := p.tok()
 	var ok bool
 	if a.Kind, ok = p.objectKind(); !ok {
-		p.notOne(t, "ALTER "+lowerToUpper(t.Val))
+		p.notOne(t, otherObjects, "ALTER")
 	}
 	p.ifExists()
 	a.Name = p.relation()
 	t = p.tok()
 	w, ok := p.acceptOneOf("pause", "resume", "retry")
 	if !ok {
-		p.notOne(t, "ALTER "+lowerToUpper(string(a.Kind))+" … "+lowerToUpper(t.Val))
+		p.notOne(t, tableActions, "ALTER "+lowerToUpper(string(a.Kind))+" …")
 	}
 	a.Action = ast.AlterAction(w)
 	return a

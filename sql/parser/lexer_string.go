@@ -277,7 +277,7 @@ func (l *lexer) unicode() error {
 				esc, t.End = s.Val[0], s.End
 				i += 2
 			}
-			v, err := unescape(t.Val, esc, t.Pos)
+			v, err := unescape(t.Val, esc, t.Pos+len("U&'"))
 			if err != nil {
 				l.toks = append(out, l.toks[len(l.toks)-1])
 				return err
@@ -304,22 +304,22 @@ func unescape(s string, esc byte, pos int) (string, error) {
 			i += 2
 			continue
 		}
-		r, n, err := unicodeEscape(s[i+1:], pos)
+		r, n, err := unicodeEscape(s[i+1:], pos+i)
 		if err != nil {
 			return "", err
 		}
 		i += 1 + n
 		if utf16.IsSurrogate(r) {
 			if i >= len(s) || s[i] != esc {
-				return "", invalidSurrogate(pos)
+				return "", invalidSurrogate(pos + i)
 			}
-			second, n, err := unicodeEscape(s[i+1:], pos)
+			second, n, err := unicodeEscape(s[i+1:], pos+i)
 			if err != nil {
 				return "", err
 			}
 			i += 1 + n
 			if r = utf16.DecodeRune(r, second); r == utf8.RuneError {
-				return "", invalidSurrogate(pos)
+				return "", invalidSurrogate(pos + i)
 			}
 		}
 		b = utf8.AppendRune(b, r)

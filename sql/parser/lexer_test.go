@@ -38,7 +38,7 @@ func TestLex(t *testing.T) {
 		{`$$it's$$ $t$a $$ b$t$ $1`, `s:it's s:a $$ b p:1`},
 		{`$t$ x`, `42601 unterminated dollar-quoted string at or near "$t$ x" @1`},
 		{`U&'\0061b\+000063' U&"!0041" UESCAPE '!'`, `s:abc q:A`},
-		{`U&'\00'`, `42601 invalid Unicode escape @1`},
+		{`U&'\00'`, `42601 invalid Unicode escape @4`},
 		{`B'101' x'1F'`, `b:b101 b:x1F`},
 		{`B'12'`, `22P02 "2" is not a valid binary digit @1`},
 		{`1 1.5 .5 1. 1e5 1.5E-3 1..2`, `i:1 n:1.5 n:.5 n:1. n:1e5 n:1.5E-3 i:1 y:.. i:2`},

@@ -39,7 +39,7 @@ func (p *parser) query() *query {
 	q := p.setOps(1)
 	if with != nil {
 		if q.with != nil {
-			panic(syntaxError(q.pos, "multiple WITH clauses not allowed"))
+			panic(syntaxError(start.Pos, "multiple WITH clauses not allowed"))
 		}
 		q.with = with
 	}

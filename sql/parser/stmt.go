@@ -72,13 +72,10 @@ func (p *parser) statement() ast.Statement {
 }
 
 // unsupportedStatements are PostgreSQL's that the engine does not have.
-var unsupportedStatements = map[string]bool{
-	"analyse": true, "analyze": true, "call": true, "cluster": true, "comment": true, "copy": true,
-	"declare": true, "do": true, "execute": true, "fetch": true, "grant": true, "import": true,
-	"listen": true, "load": true, "lock": true, "merge": true, "move": true, "notify": true,
-	"prepare": true, "reassign": true, "refresh": true, "reindex": true, "release": true,
-	"revoke": true, "savepoint": true, "security": true, "truncate": true, "vacuum": true,
-}
+var unsupportedStatements = wordSet(`
+	analyse analyze call cluster comment copy declare do execute fetch grant import listen load lock
+	merge move notify prepare reassign refresh reindex release revoke savepoint security truncate
+	vacuum`)
 
 // selectOrDML reads a query, or INSERT, UPDATE and DELETE behind WITH.
 func (p *parser) selectOrDML() ast.Statement {
