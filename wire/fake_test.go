@@ -126,30 +126,41 @@ type fakePrepared struct {
 }
 
 func (p *fakePrepared) Params() []types.Type { return p.params }
-func (p *fakePrepared) Columns() []Column    { return p.cols }
+func (p *fakePrepared) arg() string {
+	if len(p.words) < 2 {
+		return ""
+	}
+	return p.words[1]
+}
 
-func typeByName(name string) types.Type {
+func (p *fakePrepared) Columns() []Column { return p.cols }
+
+func typeByName(name string) (types.Type, bool) {
 	elem, isArray := strings.CutSuffix(name, "[]")
 	for oid := uint32(1); oid < 5000; oid++ {
 		t, ok := types.FromOID(oid)
 		if ok && t.ID != types.Array && strings.ReplaceAll(t.String(), " ", "") == elem {
 			if isArray {
-				return types.ArrayOf(t.ID)
+				return types.ArrayOf(t.ID), true
 			}
-			return t
+			return t, true
 		}
 	}
-	panic("no type " + name)
+	return types.Type{}, false
 }
 
 func (s *fakeSession) Prepare(_ context.Context, st Statement, oids []uint32) (Prepared, error) {
-	p := &fakePrepared{s: s, text: st.Text(), words: strings.Fields(st.Text())}
+	p := &fakePrepared{s: s, text: st.Text(), words: strings.Fields(st.Text() + " .")}
+	p.words = p.words[:max(1, len(p.words)-1)]
 	switch p.words[0] {
 	case "echo": // echo type…: its parameters as its row
 		for i, w := range p.words[1:] {
-			t := typeByName(w)
+			t, ok := typeByName(w)
 			if i < len(oids) && oids[i] != 0 {
-				t, _ = types.FromOID(oids[i])
+				t, ok = types.FromOID(oids[i])
+			}
+			if !ok {
+				return nil, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", w)
 			}
 			p.params = append(p.params, t)
 			p.cols = append(p.cols, Column{Name: w, Type: t, TableOID: 16384, Attr: int16(i + 1)})
@@ -195,7 +206,7 @@ func (p *fakePrepared) Execute(ctx context.Context, args []types.Datum) (Rows, e
 	case "oddrow":
 		r.left, r.row = 1, []types.Datum{{}}
 	case "series", "big":
-		r.left, _ = strconv.Atoi(p.words[1])
+		r.left, _ = strconv.Atoi(p.arg())
 	case "hangrow":
 		r.left = 1
 	case "insert":
@@ -205,12 +216,12 @@ func (p *fakePrepared) Execute(ctx context.Context, args []types.Datum) (Rows, e
 	case "commit", "rollback":
 		s.status = 'I'
 	case "set":
-		s.zone = p.words[1]
+		s.zone = p.arg()
 	case "badsync":
 		s.badSync = true
 	case "deallocate":
-		if !s.info.Statements.Delete(p.words[1]) {
-			return nil, sqlerr.New("26000", "prepared statement %q does not exist", p.words[1])
+		if !s.info.Statements.Delete(p.arg()) {
+			return nil, sqlerr.New("26000", "prepared statement %q does not exist", p.arg())
 		}
 	case "panic":
 		panic("a statement panics")
