@@ -250,7 +250,7 @@ func entryOf[T ast.Node](r *raiser, name string) T {
 	return e
 }
 
-// marker returns the arguments when n is a call of one of the encoding's own
+// isMarker returns the arguments when n is a call of one of the encoding's own
 // functions with this name.
 func isMarker(n tast.ExprNode, name string) ([]tast.ExprNode, bool) {
 	f, ok := n.(*tast.FuncCallExpr)
