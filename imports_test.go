@@ -36,6 +36,9 @@ var allowed = map[string][]string{
 	"connector/nexmark": {"connector", "sql/sqlerr", "sql/types", "sql/delta"},
 	"connector/datagen": {"connector", "sql/sqlerr", "sql/types", "sql/delta"},
 	"connector/file":    {"connector", "connector/json", "sql/sqlerr", "sql/types", "sql/delta"},
+	"connector/kafka":   {"connector", "connector/json", "connector/kafka/broker", "sql/sqlerr", "sql/types", "sql/delta"},
+
+	"connector/kafka/broker": {},
 }
 
 // TestImportDirections holds every import to the list, and the list to the tree.
