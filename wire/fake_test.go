@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
@@ -208,7 +209,7 @@ func (p *fakePrepared) Execute(ctx context.Context, args []types.Datum) (Rows, e
 	case "series", "big":
 		r.left, _ = strconv.Atoi(p.arg())
 	case "hangrow":
-		r.left = 1
+		r.left = 2
 	case "insert":
 		r.tag = "INSERT 0 1"
 	case "begin":
@@ -242,6 +243,9 @@ func (r *fakeRows) Next(ctx context.Context) (bool, error) {
 			return false, ctx.Err()
 		}
 		return false, nil
+	}
+	if r.p.words[0] == "hangrow" && r.n > 0 {
+		time.Sleep(3 * lateFlush)
 	}
 	r.left--
 	r.n++

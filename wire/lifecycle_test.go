@@ -63,6 +63,32 @@ func TestCancel(t *testing.T) {
 	f.running(t)
 	cancel(c.secret)
 	c.expect("ParseComplete BindComplete ERROR:57014 ReadyForQuery:I")
+
+	// A statement that never looks at its context ends between two rows.
+	c.send(&pgproto3.Query{String: "series 1000000000"})
+	c.until("Row")
+	cancel(c.secret)
+	if got := c.until("ReadyForQuery"); !strings.HasSuffix(got, " ERROR:57014 ReadyForQuery:I") {
+		t.Errorf("got …%s", got[max(0, len(got)-80):])
+	}
+}
+
+// TestShutdownWaitsForSync holds that a command is not cut between its messages.
+func TestShutdownWaitsForSync(t *testing.T) {
+	_, s, addr := serve(t, Config{})
+	c := connect(t, addr)
+	c.send(&pgproto3.Parse{Query: "insert"}, &pgproto3.Flush{})
+	c.until("ParseComplete")
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(context.Background()) }()
+	<-s.drain
+	time.Sleep(20 * time.Millisecond)
+	c.send(&pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	c.expect("BindComplete Complete:INSERT_0_1 ReadyForQuery:I")
+	c.expect("FATAL:57P01 EOF")
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
 }
 
 func TestRowsDoNotWaitForTheNext(t *testing.T) {
@@ -70,6 +96,9 @@ func TestRowsDoNotWaitForTheNext(t *testing.T) {
 	c := connect(t, addr)
 	c.send(&pgproto3.Query{String: "hangrow"})
 	if got := c.until("Row"); got != "Columns:n/23/0 Row:1" {
+		t.Errorf("got %s", got)
+	}
+	if got := c.until("Row"); got != "Row:2" {
 		t.Errorf("got %s", got)
 	}
 	c.Close()
