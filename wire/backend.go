@@ -42,7 +42,7 @@ type Session interface {
 	// from the start of the statement's own text.
 	Prepare(ctx context.Context, st Statement, paramOIDs []uint32) (Prepared, error)
 	// Sync ends the implicit transaction: it commits, or after Fail rolls back.
-	// Within a transaction block it does nothing.
+	// Within a transaction block, and when nothing ran, it does nothing.
 	Sync(ctx context.Context) error
 	// Fail says that an error was reported to the client: the transaction is lost.
 	Fail()
