@@ -59,7 +59,6 @@ func (p *poller) connect() error {
 		kgo.FetchIsolationLevel(iso),
 		// Without the marks of transactions the position would stay before them.
 		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(p.o.fetchBytes),
 		kgo.FetchMaxPartitionBytes(p.o.partBytes),
 		kgo.FetchMaxWait(time.Second),
 		kgo.MaxDecompressBatchBytes(p.o.maxBatch),

@@ -72,6 +72,7 @@ func (s *Source) clientOptions(c *conn) []kgo.Opt {
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(100*time.Millisecond<<min(n, 5), time.Second) }),
 		kgo.DialTimeout(5 * time.Second),
 		kgo.BrokerMaxReadBytes(s.o.maxResponse),
+		kgo.FetchMaxBytes(s.o.fetchBytes),
 		kgo.DisableClientMetrics(),
 	}, s.o.security.client()...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -74,6 +75,12 @@ func (c *conn) trouble() error {
 	defer c.mu.Unlock()
 	if c.err == nil {
 		return nil
+	}
+	if errors.Is(c.err, io.EOF) {
+		// Brokers that refuse a login or are spoken to in another protocol may
+		// hang up without a word.
+		return sqlerr.New(codeConnection, "kafka broker %s closed the connection", c.addr).
+			WithHint("Check properties.security.protocol and the SASL options.")
 	}
 	return sqlerr.New(codeConnection, "kafka broker %s: %v", c.addr, c.err)
 }
