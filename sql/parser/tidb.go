@@ -121,13 +121,14 @@ func (p *parser) finish() {
 			exprs, sets = append(exprs, s.f), append(sets, s.expr)
 			continue
 		}
-		r, n := p.parse(s.f)
+		r, n, done := p.parse(s.f)
 		s.query(r.query(n))
+		done()
 	}
 	if len(exprs) == 0 {
 		return
 	}
-	r, n := p.parse(&frag{pre: "SELECT ", sep: ",", kids: exprs, pos: -1})
+	r, n, done := p.parse(&frag{pre: "SELECT ", sep: ",", kids: exprs, pos: -1})
 	sel, ok := n.(*tast.SelectStmt)
 	if !ok || len(sel.Fields.Fields) != len(sets) {
 		r.bad(n)
@@ -135,11 +136,13 @@ func (p *parser) finish() {
 	for i, f := range sel.Fields.Fields {
 		sets[i](r.expr(f.Expr))
 	}
+	done()
 }
 
-// parse encodes a fragment and gives it to TiDB.
-func (p *parser) parse(f *frag) (*raiser, tast.Node) {
-	r := &raiser{sides: p.sides}
+// parse encodes a fragment and gives it to TiDB. The tree is read before done:
+// a parser at its next text still writes into nodes of the text before.
+func (p *parser) parse(f *frag) (r *raiser, n tast.Node, done func()) {
+	r = &raiser{sides: p.sides}
 	r.put(f)
 	text := r.b.String()
 	t := pool.Get().(*tidb.Parser)
@@ -148,11 +151,11 @@ func (p *parser) parse(f *frag) (*raiser, tast.Node) {
 		panic(sqlerr.New(sqlerr.Internal, "the parser's encoding was refused: %v", err).
 			At(r.near(text, err)))
 	}
-	n := stmts[0]
-	if len(text) <= maxPooled {
-		pool.Put(t)
+	return r, stmts[0], func() {
+		if len(text) <= maxPooled {
+			pool.Put(t)
+		}
 	}
-	return r, n
 }
 
 // near returns the user's offset for an error of TiDB's, which quotes the rest
