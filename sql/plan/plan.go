@@ -21,7 +21,8 @@ const (
 	TopN     Op = "topn"     // per Keys, rows Offset+1 … Offset+Limit by Order; Rank appends the rank
 	Over     Op = "over"     // window functions over Keys, Order; output: the input, then Aggs
 	Window   Op = "window"   // TUMBLE, HOP, CUMULATE: appends window_start, window_end, window_time
-	Exchange Op = "exchange" // rows to the worker that owns the hash of Keys
+	Exchange Op = "exchange" // rows to the worker that owns the hash of Keys (none: all to one worker)
+	Unnest   Op = "unnest"   // each row with each row of the set that Exprs[0] returns: generate_series, unnest, regexp_split_to_table …
 )
 
 // JoinKind names a join.
@@ -107,5 +108,67 @@ type Node struct {
 	All      bool            `json:"all,omitempty"`
 	Window   *WindowSpec     `json:"window,omitempty"`
 
+	SetFn      string `json:"set_fn,omitempty"`     // Unnest: the set-returning function; Exprs are its arguments
+	Ordinality bool   `json:"ordinality,omitempty"` // Unnest: appends the row number
+
 	AppendOnly bool `json:"append_only,omitempty"` // the output never retracts
+	// Time is one more than the output column that carries the relation's
+	// watermark (0: none): no row of a later step is below the watermark there,
+	// but for late ones. A keyed operator whose keys hold such a column closes
+	// groups as the watermark passes them.
+	Time int `json:"time,omitempty"`
+	// TimeEnd says that Time is the end of a window: a group is closed when the
+	// watermark has reached it.
+	TimeEnd bool `json:"time_end,omitempty"`
+}
+
+// TimeCol returns the output column that carries the watermark, or -1.
+func (n *Node) TimeCol() int { return n.Time - 1 }
+
+// Query is a planned SELECT: the dataflow, and how its rows are shown. A view
+// keeps Root alone.
+type Query struct {
+	Root    *Node
+	Columns []Column // the visible ones, the first of Root's
+	Sort    []Order  // over Root's columns, hidden ones included
+	Limit   *expr.Expr
+	Offset  *expr.Expr // constants or parameters; nil: none
+	Ties    bool
+	Params  []types.Type // of $1 …
+}
+
+// WriteKind is what a Write does.
+type WriteKind string
+
+// The kinds of write.
+const (
+	Insert WriteKind = "insert"
+	Update WriteKind = "update"
+	Delete WriteKind = "delete"
+)
+
+// Write is a planned INSERT, UPDATE or DELETE.
+type Write struct {
+	Kind  WriteKind
+	Table uint64
+	// Root gives, to insert, the table's columns with defaults in place and types
+	// assigned; to delete, the rows' columns as they are; to update, the columns as
+	// they are and behind them as they will be.
+	Root *Node
+	// Conflict says what an inserted row does whose key is there already:
+	// "" (an error), nothing, update.
+	Conflict     string
+	ConflictSet  []*expr.Expr // over the existing row's columns, then the new row's: the row to store
+	ConflictCond *expr.Expr   // update only if true; nil: always
+	Returning    []*expr.Expr // over the row inserted, updated (as it is now) or deleted; nil: none
+	Columns      []Column     // of Returning
+	Params       []types.Type
+}
+
+// Visit calls fn with n and every node beneath it, inputs first.
+func (n *Node) Visit(fn func(*Node)) {
+	for _, in := range n.Inputs {
+		in.Visit(fn)
+	}
+	fn(n)
 }

@@ -1,0 +1,274 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// Kind tells what an Object is.
+type Kind string
+
+// The kinds of object.
+const (
+	Table    Kind = "table"
+	Source   Kind = "source"
+	View     Kind = "view" // expanded where it is named
+	MatView  Kind = "materialized view"
+	Sink     Kind = "sink"
+	Index    Kind = "index"
+	Function Kind = "function"
+	Virtual  Kind = "virtual table" // rows made when it is read; never stored in the catalog's durable form
+)
+
+// The schemas.
+const (
+	Public      = "public"
+	PgCatalog   = "pg_catalog"
+	Information = "information_schema"
+	System      = "streamsql"
+)
+
+// FirstID is the first identifier of a user's object; Postgres' own are below.
+const FirstID = 16384
+
+// Column is a column of a relation.
+type Column struct {
+	Name    string     `json:"name"`
+	Type    types.Type `json:"type"`
+	NotNull bool       `json:"not_null,omitempty"`
+	// Default and Generated are bound expressions: Default over no columns,
+	// Generated over the relation's. The texts are as the user wrote them.
+	Default       *expr.Expr `json:"default,omitempty"`
+	DefaultText   string     `json:"default_text,omitempty"`
+	Generated     *expr.Expr `json:"generated,omitempty"`
+	GeneratedText string     `json:"generated_text,omitempty"`
+	Meta          string     `json:"meta,omitempty"` // of a source: see connector.Column
+}
+
+// Watermark is WATERMARK FOR column AS column - delay.
+type Watermark struct {
+	Col   int   `json:"col"`
+	Delay int64 `json:"delay"` // µs
+}
+
+// Object is anything that has a name. It is immutable once in a catalog, and
+// written to the data directory as JSON, so fields are only ever added.
+type Object struct {
+	ID     uint64 `json:"id"`
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	Kind   Kind   `json:"kind"`
+	SQL    string `json:"sql,omitempty"` // the statement that made it, or a view's query in Query
+	Query  string `json:"query,omitempty"`
+
+	Columns    []Column   `json:"columns,omitempty"`
+	PrimaryKey []int      `json:"primary_key,omitempty"`
+	Watermark  *Watermark `json:"watermark,omitempty"`
+	AppendOnly bool       `json:"append_only,omitempty"`
+	// Internal relations (dead letters, late rows) belong to Owner and go with it.
+	Owner uint64 `json:"owner,omitempty"`
+
+	// Of sources and sinks.
+	Options map[string]string `json:"options,omitempty"`
+	Format  string            `json:"format,omitempty"`
+	Encode  string            `json:"encode,omitempty"`
+
+	// Of materialized views and sinks: the plan, and the first of the state
+	// operators that belong to it (see engine).
+	Plan   *plan.Node `json:"plan,omitempty"`
+	OpBase uint32     `json:"op_base,omitempty"`
+	// Time is the column of a view that carries its watermark, plus one.
+	Time    int  `json:"time,omitempty"`
+	TimeEnd bool `json:"time_end,omitempty"`
+	// Depends are the objects that this one reads or calls.
+	Depends []uint64 `json:"depends,omitempty"`
+
+	// Of an index.
+	On      uint64 `json:"on,omitempty"`
+	Keys    []int  `json:"keys,omitempty"`
+	Unique  bool   `json:"unique,omitempty"`
+	Include []int  `json:"include,omitempty"`
+
+	// Of a function.
+	Args      []types.Type `json:"args,omitempty"`
+	ArgNames  []string     `json:"arg_names,omitempty"`
+	Returns   types.Type   `json:"returns,omitzero"`
+	Language  string       `json:"language,omitempty"`
+	Symbol    string       `json:"symbol,omitempty"`
+	Strict    bool         `json:"strict,omitempty"`
+	Volatile  string       `json:"volatile,omitempty"` // immutable, stable, volatile
+	Aggregate bool         `json:"aggregate,omitempty"`
+}
+
+// Stored tells whether the relation has rows of its own in the engine.
+func (o *Object) Stored() bool { return o.Kind == Table || o.Kind == MatView }
+
+// IsRelation tells whether the object can stand in FROM.
+func (o *Object) IsRelation() bool {
+	switch o.Kind {
+	case Table, Source, View, MatView, Virtual:
+		return true
+	}
+	return false
+}
+
+// Column returns the position of the column called name, or -1.
+func (o *Object) Column(name string) int {
+	return slices.IndexFunc(o.Columns, func(c Column) bool { return c.Name == name })
+}
+
+// Catalog is the objects at one moment. It is immutable.
+type Catalog struct {
+	objects map[uint64]*Object
+	names   map[string]*Object // schema.name of relations, sinks and indexes: they share a name space
+	Env     *expr.Env          // the built-in functions and those that CREATE FUNCTION bound
+}
+
+// New returns a catalog of the virtual relations given.
+func New(virtual []*Object, env *expr.Env) *Catalog {
+	c := &Catalog{objects: map[uint64]*Object{}, names: map[string]*Object{}, Env: env}
+	for _, o := range virtual {
+		c.put(o)
+	}
+	return c
+}
+
+func (c *Catalog) put(o *Object) {
+	c.objects[o.ID] = o
+	if o.Kind != Function {
+		c.names[o.Schema+"."+o.Name] = o
+	}
+}
+
+func (c *Catalog) drop(id uint64) {
+	o := c.objects[id]
+	if o == nil {
+		return
+	}
+	delete(c.objects, id)
+	if k := o.Schema + "." + o.Name; c.names[k] == o {
+		delete(c.names, k)
+	}
+}
+
+// Change returns a catalog in which drop is gone and put is there. env, when not
+// nil, replaces Env.
+func (c *Catalog) Change(put []*Object, drop []uint64, env *expr.Env) *Catalog {
+	n := &Catalog{objects: maps.Clone(c.objects), names: maps.Clone(c.names), Env: c.Env}
+	if env != nil {
+		n.Env = env
+	}
+	for _, id := range drop {
+		n.drop(id)
+	}
+	for _, o := range put {
+		n.drop(o.ID)
+		n.put(o)
+	}
+	return n
+}
+
+// ByID returns an object, or nil.
+func (c *Catalog) ByID(id uint64) *Object { return c.objects[id] }
+
+// Lookup finds a relation, sink or index by its name's parts: name, schema.name
+// or database.schema.name. An unqualified name is looked for in path. nil: there
+// is none.
+func (c *Catalog) Lookup(parts, path []string) *Object {
+	switch len(parts) {
+	case 0:
+		return nil
+	case 1:
+		for _, s := range path {
+			if o := c.names[s+"."+parts[0]]; o != nil {
+				return o
+			}
+		}
+		return nil
+	}
+	return c.names[parts[len(parts)-2]+"."+parts[len(parts)-1]]
+}
+
+// Relation is Lookup of what can stand in FROM; 42P01 with a hint when there is
+// none, 42809 when it is a sink or an index.
+func (c *Catalog) Relation(parts, path []string, pos int) (*Object, error) {
+	o := c.Lookup(parts, path)
+	name := strings.Join(parts, ".")
+	if o == nil {
+		e := sqlerr.New(sqlerr.UndefinedTable, `relation "%s" does not exist`, name).At(pos)
+		if near := c.similar(parts[len(parts)-1]); near != "" {
+			e = e.WithHint(`Perhaps you meant "%s".`, near)
+		}
+		return nil, e
+	}
+	if !o.IsRelation() {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, `"%s" is a %s: it cannot be read`, name, o.Kind).At(pos)
+	}
+	return o, nil
+}
+
+// similar returns the user's relation whose name differs least, if by little.
+func (c *Catalog) similar(name string) string {
+	best, bestD := "", 3
+	for _, o := range c.objects {
+		if o.Schema != Public || !o.IsRelation() {
+			continue
+		}
+		if d := distance(name, o.Name); d < bestD || d == bestD && best != "" && o.Name < best {
+			best, bestD = o.Name, d
+		}
+	}
+	if bestD*2 >= len(name) {
+		return ""
+	}
+	return best
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		prev := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := prev
+			if a[i] != b[j] {
+				d = min(prev, row[j], row[j+1]) + 1
+			}
+			prev, row[j+1] = row[j+1], d
+		}
+	}
+	return row[len(b)]
+}
+
+// All returns every object by ascending ID.
+func (c *Catalog) All() []*Object {
+	return slices.SortedFunc(maps.Values(c.objects), func(a, b *Object) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+}
+
+// Dependants returns the objects that depend on id directly, by ascending ID;
+// internal relations of id are not among them.
+func (c *Catalog) Dependants(id uint64) []*Object {
+	var out []*Object
+	for _, o := range c.objects {
+		if slices.Contains(o.Depends, id) || o.Kind == Index && o.On == id {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Object) int { return int(a.ID) - int(b.ID) })
+	return out
+}
