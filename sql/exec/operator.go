@@ -1,0 +1,83 @@
+package exec
+
+import (
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/state"
+)
+
+// NoWatermark is the watermark of an input that has none yet.
+const NoWatermark = -1 << 63
+
+// Emit hands a batch of at most delta.MaxRows rows to what comes next. The
+// batch is not changed any more. An error ends the step.
+type Emit func(b *delta.Batch) error
+
+// Operator is one worker's part of a node of the plan. Its methods are called
+// by one goroutine at a time: in a step Apply any number of times, in any order
+// of the inputs; then, when everything before it has finished, Finish; then
+// Advance.
+type Operator interface {
+	// Apply takes a change of input in and emits, now or at Finish, the change of
+	// the output that follows from it.
+	Apply(in int, b *delta.Batch, out Emit) error
+	// Finish emits what the operator held back until the step's input was whole.
+	Finish(out Emit) error
+	// Advance moves the watermark of the inputs: wm has one entry per input, and
+	// none goes back. What it closes is emitted. It returns the watermark of the
+	// output.
+	Advance(wm []int64, out Emit) (int64, error)
+}
+
+// States makes the state tables of a dataflow. Tables are named by their node
+// and a number below plan-wide SubTables, so that they are found again after a
+// restart; the owner begins, commits, captures and evicts them.
+type States interface {
+	// Tree and Hash return worker's part of the table sub of node. Their keys
+	// begin with the key group, one byte.
+	Tree(node, sub, worker int) *state.Tree
+	Hash(node, sub, worker int, o state.HashOptions) *state.Hash
+}
+
+// SubTables is the number of state tables a node may have.
+const SubTables = 16
+
+// LateRows are rows that came behind the watermark of an operator that had
+// closed their window.
+type LateRows struct {
+	Node      int          // of the plan
+	Rows      *delta.Batch // of the node's input
+	Columns   []plan.Column
+	TimeCol   int   // of Rows: the event time
+	Watermark int64 // µs
+}
+
+// Options say how a dataflow is built and what it is given.
+type Options struct {
+	Env     *expr.Env
+	Workers int    // at least 1
+	Batch   bool   // run once over a snapshot: inputs are insert-only, state is thrown away
+	States  States // nil in Batch: tables of its own
+	// Output takes the change of the root; it is called by one goroutine at a
+	// time. In Batch it may return ErrDone to end the run.
+	Output Emit
+	// Late takes late rows; nil: they are dropped (Batch).
+	Late func(LateRows) error
+	// Limit bounds the bytes in flight between workers, and in Batch those of the
+	// state; 0: no bound. Beyond it the step fails with 53200.
+	Limit int64
+}
+
+// OpStats is what an operator did so far.
+type OpStats struct {
+	Node            int
+	Name            string // as EXPLAIN prints it
+	RowsIn, RowsOut int64
+	Batches         int64
+	Nanos           int64 // in the operator itself, not in those it emits to
+	StateBytes      int64
+	StateRows       int64
+	Watermark       int64
+	LateRows        int64
+}
