@@ -209,4 +209,3 @@ func (e *Engine) jobs(ctx context.Context) ([]JobInfo, error)               { pa
 func (e *Engine) operators(ctx context.Context) ([]OperatorInfo, error)     { panic("contract") }
 func (e *Engine) positions(ctx context.Context) ([]PositionInfo, error)     { panic("contract") }
 func (e *Engine) checkpoints(ctx context.Context) ([]CheckpointInfo, error) { panic("contract") }
-
