@@ -12,6 +12,7 @@ import (
 type aggregate struct {
 	make               reflect.Value // func() S
 	add, retract, done reflect.Value // methods of S as functions; retract may be invalid
+	codec              *stateCodec
 }
 
 // Aggregate registers an aggregate under symbol. newState is a func() S that
@@ -24,6 +25,12 @@ type aggregate struct {
 // Retract takes one row back that was added, in any order. An aggregate without
 // it is computed anew from the rows of its group when one of them is taken back,
 // in the order that ORDER BY in its call gives; so may one with it.
+//
+// The state goes into checkpoints: by S's own MarshalBinary and UnmarshalBinary
+// (encoding), else field by field, as all of its fields are exported and of
+// types that can be stored (not functions, channels or interfaces). A state of
+// neither sort is refused here. One stored by an S with other fields is refused
+// when it is read back, so an S that will change needs its own form.
 func (r *Registry) Aggregate(symbol string, newState any) error {
 	v := reflect.ValueOf(newState)
 	if v.Kind() != reflect.Func || v.IsNil() || v.Type().NumIn() != 0 || v.Type().NumOut() != 1 {
@@ -61,6 +68,9 @@ func (r *Registry) Aggregate(symbol string, newState any) error {
 		return fmt.Errorf("udf: %s: Result takes no arguments", symbol)
 	case agg.retract.IsValid() && !sameParams(agg.add.Type(), agg.retract.Type()):
 		return fmt.Errorf("udf: %s: Retract must take what Add takes", symbol)
+	}
+	if agg.codec, err = newStateCodec(s); err != nil {
+		return fmt.Errorf("udf: %s: the state cannot be stored: %w; export the fields or give %s MarshalBinary and UnmarshalBinary", symbol, err, s)
 	}
 	return r.add(symbol, agg)
 }
@@ -125,13 +135,18 @@ func (b *BoundAggregate) New() (s *State, err error) {
 			s, err = nil, failure(b.symbol, 0, fmt.Sprintf("panic: %v", p))
 		}
 	}()
-	self := b.agg.make.Call(nil)[0]
-	s = &State{b: b, self: self, get: getter(b.result, b.agg.done.Type().Out(0))}
+	s = b.state(b.agg.make.Call(nil)[0])
+	return s, nil
+}
+
+// state makes the State around a value of S.
+func (b *BoundAggregate) state(self reflect.Value) *State {
+	s := &State{b: b, self: self, get: getter(b.result, b.agg.done.Type().Out(0))}
 	s.add, s.done = s.method(b.agg.add, b.params), s.method(b.agg.done, nil)
 	if b.Retractable {
 		s.retract = s.method(b.agg.retract, b.params)
 	}
-	return s, nil
+	return s
 }
 
 func (s *State) method(fn reflect.Value, params []types.Type) *caller {
@@ -178,4 +193,47 @@ func (s *State) Result() (types.Datum, error) {
 		return types.Datum{}, failure(s.b.symbol, 0, err)
 	}
 	return d, nil
+}
+
+// MarshalBinary returns the state's durable form. An error or a panic of the
+// state's own MarshalBinary is a *CallError.
+func (s *State) MarshalBinary() (b []byte, err error) {
+	defer s.contain(&err)
+	if b, err = s.b.agg.codec.marshal(s.self); err != nil {
+		return nil, failure(s.b.symbol, 0, err)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary replaces the state by the one that b is the form of. Errors as
+// for MarshalBinary; the state is as before then.
+func (s *State) UnmarshalBinary(b []byte) (err error) {
+	defer s.contain(&err)
+	v := reflect.New(s.self.Type()).Elem()
+	if err := s.b.agg.codec.unmarshal(b, v); err != nil {
+		return failure(s.b.symbol, 0, err)
+	}
+	s.self = v
+	s.add.in[0], s.done.in[0] = v, v
+	if s.retract != nil {
+		s.retract.in[0] = v
+	}
+	return nil
+}
+
+// Clone returns a state of its own with the same content. Errors as for
+// MarshalBinary.
+func (s *State) Clone() (c *State, err error) {
+	b, err := s.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	c = s.b.state(s.self)
+	return c, c.UnmarshalBinary(b)
+}
+
+func (s *State) contain(err *error) {
+	if p := recover(); p != nil {
+		*err = failure(s.b.symbol, 0, fmt.Sprintf("panic: %v", p))
+	}
 }

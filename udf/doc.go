@@ -22,4 +22,9 @@
 //
 // A parameter that is not a pointer cannot hold NULL: the function is then not
 // called and the result is NULL, whether STRICT was said or not.
+//
+// # State
+//
+// The states of aggregates are part of every checkpoint; see Registry.Aggregate
+// for what a state may be.
 package udf

@@ -222,28 +222,28 @@ func TestRegisterErrors(t *testing.T) {
 }
 
 // median is an aggregate that cannot take rows back, total one that can.
-type median struct{ vals []float64 }
+type median struct{ Vals []float64 }
 
 func (m *median) Add(v float64) error {
 	if v < 0 {
 		return errors.New("negative")
 	}
-	m.vals = append(m.vals, v)
+	m.Vals = append(m.Vals, v)
 	return nil
 }
 
 func (m *median) Result() *float64 {
-	if len(m.vals) == 0 {
+	if len(m.Vals) == 0 {
 		return nil
 	}
-	return &m.vals[len(m.vals)/2]
+	return &m.Vals[len(m.Vals)/2]
 }
 
-type total struct{ n int64 }
+type total struct{ N int64 }
 
-func (s *total) Add(v int64)     { s.n += v }
-func (s *total) Retract(v int64) { s.n -= v }
-func (s *total) Result() int64   { return s.n }
+func (s *total) Add(v int64)     { s.N += v }
+func (s *total) Retract(v int64) { s.N -= v }
+func (s *total) Result() int64   { return s.N }
 
 func TestAggregates(t *testing.T) {
 	var r Registry
