@@ -20,7 +20,7 @@ const module = "github.com/streamsql/streamsql/"
 var allowed = map[string][]string{
 	"sql/sqlerr":   {},
 	"sql/types":    {"sql/sqlerr"},
-	"sql/delta":    {"sql/types"},
+	"sql/delta":    {"sql/sqlerr", "sql/types"},
 	"sql/expr":     {"sql/sqlerr", "sql/types", "sql/delta"},
 	"sql/plan":     {"sql/expr", "sql/types"},
 	"sql/ast":      {"sql/types"},
