@@ -30,6 +30,32 @@ type Operator interface {
 	Advance(wm []int64, out Emit) (int64, error)
 }
 
+// Starter is an Operator with an answer before any input (VALUES, an aggregate
+// without keys). Start is called in the first step of a fresh dataflow, of
+// worker 0's part alone, before any Finish.
+type Starter interface {
+	Start(out Emit) error
+}
+
+// Stepper is an Operator that keeps something outside its state tables from one
+// step to the next. Commit and Rollback end a step.
+type Stepper interface {
+	Commit()
+	Rollback()
+}
+
+// Restorer is an Operator that remembers the watermarks of its inputs: Restore
+// tells them after a restart, in place of Advance. Entries may be NoWatermark.
+type Restorer interface {
+	Restore(wm []int64)
+}
+
+// Holder is an Operator that holds memory outside its state tables. Held is
+// called by the worker's goroutine, about once a batch.
+type Holder interface {
+	Held() int64 // bytes
+}
+
 // States makes the state tables of a dataflow. Tables are named by their node
 // and a number below plan-wide SubTables, so that they are found again after a
 // restart; the owner begins, commits, captures and evicts them.
@@ -67,17 +93,7 @@ type Options struct {
 	// Limit bounds the bytes in flight between workers, and in Batch those of the
 	// state; 0: no bound. Beyond it the step fails with 53200.
 	Limit int64
-}
-
-// OpStats is what an operator did so far.
-type OpStats struct {
-	Node            int
-	Name            string // as EXPLAIN prints it
-	RowsIn, RowsOut int64
-	Batches         int64
-	Nanos           int64 // in the operator itself, not in those it emits to
-	StateBytes      int64
-	StateRows       int64
-	Watermark       int64
-	LateRows        int64
+	// Done, when closed, cancels the step with 57014. It is looked at once a
+	// batch; nil: never.
+	Done <-chan struct{}
 }

@@ -1,0 +1,114 @@
+package exec
+
+import (
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
+)
+
+// builder is what the constructors of operators are given.
+type builder struct {
+	opts Options
+	d    *Dataflow
+	step *stepInfo // of the running step; operators keep the pointer
+	cur  *inst     // the one being built
+}
+
+// tree returns worker's part of the state table sub of n. Keys begin with the
+// key group, one byte.
+func (b *builder) tree(n *plan.Node, sub, worker int) *state.Tree {
+	var t *state.Tree
+	if b.opts.States != nil {
+		t = b.opts.States.Tree(n.ID, sub, worker)
+	} else {
+		t = state.NewTree()
+	}
+	b.cur.tables = append(b.cur.tables, t)
+	return t
+}
+
+// hash is as tree.
+func (b *builder) hash(n *plan.Node, sub, worker int, o state.HashOptions) *state.Hash {
+	var t *state.Hash
+	if b.opts.States != nil {
+		t = b.opts.States.Hash(n.ID, sub, worker, o)
+	} else {
+		t = newHash(o)
+	}
+	if t, ok := any(t).(table); ok {
+		b.cur.tables = append(b.cur.tables, t)
+	}
+	return t
+}
+
+// compile makes a program of x for one operator: it may keep buffers.
+func (b *builder) compile(x *expr.Expr) (*program, error) {
+	return compile(b.opts.Env, x)
+}
+
+// late returns the function that takes late rows of n's input, whose event
+// time is column timeCol. The batch must not change afterwards.
+func (b *builder) late(n *plan.Node, timeCol int) func(rows *delta.Batch, wm int64) error {
+	x, d := b.cur, b.d
+	var cols []plan.Column
+	if len(n.Inputs) > 0 {
+		cols = n.Inputs[0].Out
+	}
+	return func(rows *delta.Batch, wm int64) error {
+		x.lateRows += int64(rows.N)
+		if d.opts.Late == nil {
+			return nil
+		}
+		d.lateMu.Lock()
+		defer d.lateMu.Unlock()
+		return d.opts.Late(LateRows{Node: n.ID, Rows: rows, Columns: cols, TimeCol: timeCol, Watermark: wm})
+	}
+}
+
+// newOperator makes worker's operator of n.
+func newOperator(n *plan.Node, b *builder, worker int) (Operator, error) {
+	switch n.Op {
+	case plan.Scan, plan.Union:
+		return &pass{n: n}, nil
+	case plan.Values:
+		return newValues(n, b, worker)
+	case plan.Map:
+		return newMap(n, b, worker)
+	case plan.Exchange:
+		return newExchange(n, b, worker)
+	case plan.Agg:
+		return newAgg(n, b, worker)
+	case plan.TopN:
+		return newTopN(n, b, worker)
+	case plan.Over:
+		return newOver(n, b, worker)
+	case plan.Join:
+		return newJoin(n, b, worker)
+	case plan.Distinct:
+		return newDistinct(n, b, worker)
+	case plan.Except:
+		return newExcept(n, b, worker)
+	case plan.Window:
+		return newWindow(n, b, worker)
+	case plan.Unnest:
+		return newUnnest(n, b, worker)
+	}
+	return nil, sqlerr.New(sqlerr.FeatureNotSupported, "operator %q is not supported", string(n.Op))
+}
+
+// inputTime returns the watermark of all inputs together: the least of those
+// that have a time column, NoWatermark if none has.
+func inputTime(n *plan.Node, wm []int64) int64 {
+	out, any := int64(0), false
+	for i, in := range n.Inputs {
+		if in.Time != 0 && (!any || wm[i] < out) {
+			out, any = wm[i], true
+		}
+	}
+	if !any {
+		return NoWatermark
+	}
+	return out
+}

@@ -1,0 +1,17 @@
+package exec
+
+import (
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
+)
+
+func unsupported(n *plan.Node) (Operator, error) {
+	return nil, sqlerr.New(sqlerr.FeatureNotSupported, "operator %q is not supported yet", string(n.Op))
+}
+
+func newAgg(n *plan.Node, b *builder, worker int) (Operator, error)  { return unsupported(n) }
+func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
+func newOver(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
+
+func newHash(o state.HashOptions) *state.Hash { return &state.Hash{} }
