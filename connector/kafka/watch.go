@@ -171,7 +171,10 @@ func (w *watcher) findNew(ctx context.Context, n *news) error {
 		} else if w.initial[p] && !again && !w.gone {
 			how = started
 		}
-		fresh[p], asked[how] = how, asked[how]
+		fresh[p] = how
+		if _, ok := asked[how]; !ok {
+			asked[how] = nil
+		}
 	}
 	w.mu.Lock()
 	for _, q := range w.reader.parts {
