@@ -1,4 +1,5 @@
-// Package file holds the connector file, a source and a sink, and the sink print.
+// Package file holds the connector file, a source and a sink, and the sinks print
+// and blackhole, which keeps nothing.
 //
 // The source reads JSON lines or CSV (option format) from the file at path; its
 // offset is the byte at which a record starts. It follows the file as it grows,
