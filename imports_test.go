@@ -45,6 +45,11 @@ var allowed = map[string][]string{
 	"connector/kafka":   {"connector", "connector/json", "connector/kafka/broker", "sql/sqlerr", "sql/types", "sql/delta"},
 
 	"connector/kafka/broker": {},
+
+	"examples":                    {"sql/parser", "sql/ast"},
+	"examples/recommender":        {"udf", "sql/types", "sql/delta"},
+	"examples/recommender/plain":  {"examples/recommender"},
+	"examples/recommender/tastes": {"examples/recommender/plain"},
 }
 
 // TestImportDirections holds every import to the list, and the list to the tree.

@@ -108,7 +108,7 @@ func (r *Registry) BindAggregate(symbol string, params []types.Type, result type
 	}
 	agg, ok := fn.(aggregate)
 	if !ok {
-		return nil, sqlerr.New(sqlerr.WrongObjectType, "%s is not an aggregate", symbol).WithHint("Use CREATE FUNCTION.")
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "%s is not an aggregate", symbol)
 	}
 	b := &BoundAggregate{symbol: symbol, agg: agg, params: params, result: result, Retractable: agg.retract.IsValid()}
 	if b.SkipNull, err = checkParams(symbol, agg.add.Type(), 1, params, strict); err != nil {

@@ -109,6 +109,15 @@ func (r *Registry) find(symbol string) (any, error) {
 	return nil, e.WithHint("Registered are: %s.", strings.Join(known, ", "))
 }
 
+// IsAggregate tells whether symbol is registered as an aggregate. CREATE FUNCTION
+// serves both, as the symbol tells which of them it is.
+func (r *Registry) IsAggregate(symbol string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ok := r.fns[symbol].(aggregate)
+	return ok
+}
+
 // mismatch is the error of a declaration that the Go signature does not fit.
 func mismatch(symbol, what string, t types.Type, g reflect.Type) error {
 	ids, _ := sqlTypes(g)
@@ -153,7 +162,7 @@ func (r *Registry) BindScalar(symbol string, params []types.Type, result types.T
 	}
 	v, ok := fn.(reflect.Value)
 	if !ok {
-		return nil, sqlerr.New(sqlerr.WrongObjectType, "%s is an aggregate", symbol).WithHint("Use CREATE AGGREGATE.")
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "%s is an aggregate", symbol)
 	}
 	b := &BoundScalar{symbol: symbol, fn: v, params: params, result: result, strict: strict}
 	if b.StrictOnNull, err = checkParams(symbol, v.Type(), 0, params, strict); err != nil {

@@ -197,6 +197,9 @@ func TestBindErrors(t *testing.T) {
 	wantCode(t, bind("pkg.Agg", types.Float8, types.Int8), "42809", "is an aggregate")
 	_, err := r.BindAggregate("pkg.Fn", nil, of(types.Int8), false)
 	wantCode(t, err, "42809", "is not an aggregate")
+	if !r.IsAggregate("pkg.Agg") || r.IsAggregate("pkg.Fn") || r.IsAggregate("nothing") {
+		t.Error("IsAggregate")
+	}
 }
 
 func TestRegisterErrors(t *testing.T) {
