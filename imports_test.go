@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"examples":                    {"sql/parser", "sql/ast"},
 	"examples/recommender":        {"udf", "sql/types", "sql/delta"},
 	"examples/recommender/plain":  {"examples/recommender"},
+	"examples/recommender/check":  {"examples/recommender/plain", "examples/recommender/tastes"},
 	"examples/recommender/tastes": {"examples/recommender/plain"},
 }
 
