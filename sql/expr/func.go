@@ -93,7 +93,8 @@ type Batch struct {
 	Args []Arg
 	Out  *delta.Vec
 
-	nulls []uint64 // rows with a NULL argument
+	nulls []uint64       // rows with a NULL argument
+	cache map[string]any // what the call keeps between evaluations, e.g. compiled patterns
 }
 
 // Skip tells whether row i has a NULL argument.
@@ -127,7 +128,7 @@ func (e *EvalError) Error() string { return e.Err.Error() }
 // Unwrap returns the error itself.
 func (e *EvalError) Unwrap() error { return e.Err }
 
-func rowError(i int, err error) error { return &EvalError{Row: i, Err: err} }
+func rowError(i int, err error) error { return &EvalError{Row: i, Err: copyErr(err)} }
 
 var (
 	byName = map[string][]*Func{}
