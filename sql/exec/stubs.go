@@ -14,4 +14,4 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error)  { return un
 func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 
-func newHash(o state.HashOptions) *state.Hash { return &state.Hash{} }
+func newHash(o state.HashOptions) *state.Hash { return state.NewHash(o) }
