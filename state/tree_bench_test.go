@@ -18,7 +18,7 @@ func benchInsert(b *testing.B, step int, key func(i uint64) uint64) {
 		t := NewTree()
 		for i := range uint64(benchKeys) {
 			if step > 0 && int(i)%step == 0 {
-				t.Mark()
+				t.Begin()
 			}
 			binary.BigEndian.PutUint64(buf[:], key(i))
 			t.Add(buf[:], 1)

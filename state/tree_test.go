@@ -16,7 +16,7 @@ import (
 // check walks the tree's pages and fails on any broken invariant.
 func check(t *testing.T, tr *Tree) {
 	t.Helper()
-	var count int
+	var count, stubs int
 	var mem int64
 	depth := -1
 	var walk func(n *node, lo, hi []byte, d int, gen uint64)
@@ -31,17 +31,40 @@ func check(t *testing.T, tr *Tree) {
 		if cap(n.arena) > 2*pageSize && cap(n.arena) > 4*len(n.arena)+4*pageSize {
 			t.Fatalf("arena of %d bytes holds on to %d", len(n.arena), cap(n.arena))
 		}
-		if n.over() {
+		if n.stub {
+			if n.kids != nil || n.ws != nil || len(n.ends) != 2 {
+				t.Fatal("a stub with entries")
+			}
+		} else if n.over() {
 			t.Fatalf("page of %d bytes, %d keys not split", n.size(), len(n.ends))
 		}
 		for i := range n.ends {
 			k := n.key(i)
+			if n.inf {
+				break
+			}
 			if i > 0 && bytes.Compare(n.key(i-1), k) >= 0 {
 				t.Fatalf("keys out of order: %q, %q", n.key(i-1), k)
+			}
+			if n.stub {
+				continue
 			}
 			if lo != nil && bytes.Compare(k, lo) < 0 || hi != nil && bytes.Compare(k, hi) >= 0 {
 				t.Fatalf("key %q outside [%q, %q)", k, lo, hi)
 			}
+		}
+		if n.stub {
+			stubs++
+			if lo != nil && bytes.Compare(n.lower(), lo) < 0 || hi != nil && (n.inf || bytes.Compare(n.upper(), hi) > 0) {
+				t.Fatalf("stub [%q, %q) outside [%q, %q)", n.lower(), n.upper(), lo, hi)
+			}
+			if depth < 0 {
+				depth = d
+			}
+			if d != depth {
+				t.Fatalf("stub at depth %d of %d", d, depth)
+			}
+			return
 		}
 		if n.isLeaf() {
 			if depth < 0 {
@@ -68,8 +91,8 @@ func check(t *testing.T, tr *Tree) {
 		}
 	}
 	walk(tr.root, nil, nil, 0, tr.gen)
-	if count != tr.Len() || mem != tr.Bytes() {
-		t.Fatalf("counted %d keys in %d bytes, tree says %d in %d", count, mem, tr.Len(), tr.Bytes())
+	if (stubs == 0 && count != tr.Len()) || count > tr.Len() || mem != tr.bytes || stubs != tr.stubs {
+		t.Fatalf("counted %d keys in %d bytes and %d stubs, tree says %d in %d and %d", count, mem, stubs, tr.Len(), tr.bytes, tr.stubs)
 	}
 }
 
@@ -174,15 +197,35 @@ func model(t *testing.T, seed uint64) {
 		}
 		return fmt.Sprint(i)
 	}
+	modelRun(t, rng, gen, 15000, nil, nil)
+}
+
+// modelRun applies random operations to a tree and to a map. With a disk the tree
+// is durable: it is captured, evicted and loaded anew.
+func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *disk, src Reader) {
 	tr, m := NewTree(), map[string]int64{}
 	type pinned struct {
 		s *Snapshot
 		m map[string]int64
 	}
 	var snaps []pinned
-	var marks []map[string]int64
+	var before map[string]int64 // as the step began, nil outside
+	var open Capture
+	var captured map[string]int64 // the model at the open capture
+	var b batch
+	release := func(i int) {
+		same(t, snaps[i].s, snaps[i].m, rng, gen)
+		if err := snaps[i].s.Err(); err != nil {
+			t.Fatal(err)
+		}
+		snaps[i].s.Release()
+		snaps = slices.Delete(snaps, i, i+1)
+	}
+	if d != nil {
+		tr.Load(src, nil, nil, 0)
+	}
 	grow := true
-	for step := range 15000 {
+	for step := range steps {
 		if rng.IntN(3000) == 0 {
 			grow = !grow
 		}
@@ -206,36 +249,66 @@ func model(t *testing.T, seed uint64) {
 		case r < 4 && len(snaps) < 6:
 			snaps = append(snaps, pinned{tr.Snapshot(), maps.Clone(m)})
 		case r < 7 && len(snaps) > 0:
-			i := rng.IntN(len(snaps))
-			same(t, snaps[i].s, snaps[i].m, rng, gen)
-			snaps[i].s.Release()
-			snaps = slices.Delete(snaps, i, i+1)
-		case r < 15 && len(marks) < 3:
-			tr.Mark()
-			marks = append(marks, maps.Clone(m))
-		case r < 24 && len(marks) > 0:
-			last := len(marks) - 1
+			release(rng.IntN(len(snaps)))
+		case r < 15 && before == nil:
+			tr.Begin()
+			before = maps.Clone(m)
+		case r < 24 && before != nil:
 			if rng.IntN(2) == 0 {
 				tr.Commit()
 			} else {
 				tr.Rollback()
-				m = marks[last]
+				m = before
 				check(t, tr)
 			}
-			marks = marks[:last]
+			before = nil
 		case r < 40:
 			check(t, tr)
+		case d == nil || before != nil:
+		case r < 46:
+			if freed, was := tr.Evict(int64(rng.IntN(60000))), tr.Bytes(); freed < 0 || was < 0 {
+				t.Fatalf("freed %d of %d", freed, was)
+			}
+			check(t, tr)
+		case r < 52 && open == nil:
+			open, captured = tr.Capture(), maps.Clone(m)
+		case r < 54 && open != nil && b.ops == nil:
+			open.Write(&b)
+		case r < 62 && open != nil:
+			if b.ops == nil {
+				open.Write(&b)
+			}
+			durable := rng.IntN(3) > 0
+			if durable {
+				d.commit(&b)
+				d.check(t, captured)
+			}
+			b.ops = nil
+			open.Done(durable)
+			open = nil
+		case r == 599 && open == nil: // a crash
+			m = d.weights(t)
+			n := len(m)
+			if rng.IntN(2) == 0 {
+				n = -1
+			}
+			for len(snaps) > 0 {
+				release(0)
+			}
+			tr = NewTree()
+			tr.Load(src, nil, nil, n)
 		}
 		if step%1500 == 0 {
 			same(t, tr, m, rng, gen)
+			check(t, tr)
 		}
 	}
-	for len(marks) > 0 {
+	if before != nil {
 		tr.Rollback()
-		m, marks = marks[len(marks)-1], marks[:len(marks)-1]
+		m = before
 		check(t, tr)
-		same(t, tr, m, rng, gen)
 	}
+	same(t, tr, m, rng, gen)
 	for k, w := range m {
 		tr.Add([]byte(k), -w)
 		if rng.IntN(20) == 0 {
@@ -244,16 +317,29 @@ func model(t *testing.T, seed uint64) {
 	}
 	check(t, tr)
 	same(t, tr, nil, rng, gen)
-	if !tr.root.isLeaf() {
+	if !tr.root.isLeaf() && tr.stubs == 0 {
 		t.Error("an empty tree kept inner pages")
 	}
-	for _, p := range snaps {
-		same(t, p.s, p.m, rng, gen)
-		p.s.Release()
-		p.s.Release()
+	for len(snaps) > 0 {
+		s := snaps[0].s
+		release(0)
+		s.Release()
 	}
 	if tr.Snapshots() != 0 {
 		t.Errorf("%d snapshots left", tr.Snapshots())
+	}
+	if d != nil && open == nil {
+		c := tr.Capture()
+		c.Write(&b)
+		d.commit(&b)
+		d.check(t, nil)
+		c.Done(true)
+		if tr.Dirty() != 0 {
+			t.Errorf("%d bytes dirty after a capture", tr.Dirty())
+		}
+	}
+	if err := tr.Err(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -349,10 +435,13 @@ func TestTreeMisuse(t *testing.T) {
 	}
 }
 
-// TestTreeRace has readers sum snapshots while the writer goes on. The writer
-// keeps the sum of weights at 0 whenever it takes one.
+// TestTreeRace has readers sum snapshots, and captures written, while the writer
+// goes on. The writer keeps the sum of weights at 0 whenever it takes one.
 func TestTreeRace(t *testing.T) {
-	tr := NewTree()
+	tr, d := NewTree(), &disk{}
+	tr.Load(d, nil, nil, 0)
+	var open Capture
+	written := make(chan struct{}, 1)
 	ch := make(chan *Snapshot, 4)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -376,7 +465,7 @@ func TestTreeRace(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 20000 {
 		if i%50 == 0 {
-			tr.Mark()
+			tr.Begin()
 		}
 		w := rng.Int64N(3) + 1
 		tr.Add(fmt.Appendf(nil, "%d", rng.IntN(5000)), w)
@@ -389,6 +478,24 @@ func TestTreeRace(t *testing.T) {
 				tr.Rollback()
 			} else {
 				tr.Commit()
+			}
+			tr.Evict(3000)
+		}
+		if i%200 == 199 && open == nil {
+			open = tr.Capture()
+			go func(c Capture) {
+				var b batch
+				c.Write(&b)
+				d.commit(&b)
+				written <- struct{}{}
+			}(open)
+		}
+		if open != nil && i%50 == 49 {
+			select {
+			case <-written:
+				open.Done(true)
+				open = nil
+			default:
 			}
 		}
 	}

@@ -1,0 +1,76 @@
+package state
+
+import "bytes"
+
+// Evict replaces leaves that the durable state has as they are by stubs, until
+// about n bytes are free, and returns the bytes freed. It goes round the tree as
+// a clock's hand does, and passes over a leaf that was used since it last came
+// by. It does nothing within a step. Cursors over the tree end.
+func (t *Tree) Evict(n int64) int64 {
+	if t.reader == nil || t.inStep || n <= 0 {
+		return 0
+	}
+	before := t.bytes
+	if t.root.isLeaf() {
+		if len(t.root.ws) > 0 && t.root.mod <= t.durable {
+			t.edits++
+			t.root = t.stubOf(t.root)
+		}
+		return before - t.bytes
+	}
+	t.edits++
+	// Twice round, for the first may find every leaf used, and from the middle.
+	for range 3 {
+		t.root = t.sweep(t.root, t.hand, before-n)
+		if t.bytes <= before-n {
+			break
+		}
+		t.hand = nil
+	}
+	return before - t.bytes
+}
+
+// sweep evicts under n, from the key from (nil: the first) on, until the tree has
+// no more than want bytes. It returns n or, where it had to be copied, its copy.
+func (t *Tree) sweep(n *node, from []byte, want int64) *node {
+	i := 0
+	if from != nil {
+		i = n.child(from)
+	}
+	for ; i < len(n.kids) && t.bytes > want; i++ {
+		k := n.kids[i]
+		c := k
+		switch {
+		case k.stub:
+		case k.kids != nil:
+			c = t.sweep(k, from, want)
+		case k.hot:
+			k.hot = false
+		case k.mod <= t.durable:
+			t.hand = append(t.hand[:0], k.key(len(k.ends)-1)...)
+			c = t.stubOf(k)
+		}
+		if c != k {
+			n = t.own(n)
+			n.kids[i] = c
+		}
+		from = nil
+	}
+	return n
+}
+
+// stubOf returns the stub for a clean leaf, or the leaf if that is no larger.
+func (t *Tree) stubOf(l *node) *node {
+	last := l.key(len(l.ends) - 1)
+	if nodeSize+int64(len(l.key(0))+len(last)+1+2*4) >= l.mem {
+		return l
+	}
+	s := newStub(t.gen, l.key(0), append(bytes.Clone(last), 0), false, true)
+	t.bytes -= l.mem
+	t.account(s)
+	t.stubs++
+	if t.pins.Load() > 0 {
+		t.pinned += l.mem
+	}
+	return s
+}

@@ -1,0 +1,199 @@
+package state
+
+import (
+	"bytes"
+	"slices"
+	"unsafe"
+)
+
+const (
+	// pageSize is the payload at which a page is split. Only a leaf with a
+	// single entry, or an inner page with fewer than minSplit children, may
+	// be larger.
+	pageSize = 4096
+	// pageLow is the payload under which a page that lost an entry tries to
+	// merge with a sibling, and pageFill the most a merged page may hold:
+	// the gap between pageFill and pageSize keeps one key that comes and
+	// goes from merging and splitting the same pages again and again.
+	pageLow  = pageSize / 4
+	pageFill = pageSize * 3 / 4
+	// minSplit is the least number of children an inner page is split at,
+	// so that each half has at least two and the tree's height stays
+	// logarithmic however long the separators are.
+	minSplit = 4
+	// runSplit is how many insertions in a row must have landed at the end
+	// of a leaf for it to be split at its end, as ascending keys want,
+	// rather than in the middle.
+	runSplit = 3
+	// MaxKey is the longest key a tree takes. Offsets in a page are 32 bits
+	// wide, and a page may hold two such keys for a moment before a split.
+	MaxKey = 1 << 30
+
+	entrySize = 4 + 8 // an offset, and a weight or a child
+	nodeSize  = int64(unsafe.Sizeof(node{}))
+)
+
+// node is a page: a leaf if kids is nil. A leaf holds keys and their weights;
+// an inner node with n children holds n-1 separators, where every key under
+// kids[i] is < separator i and every key under kids[i+1] is >= it.
+//
+// The keys (or separators) are laid end to end in arena, ends[i] being where
+// the i-th stops: the contents of a leaf hold no pointers for the garbage
+// collector to follow.
+//
+// A stub stands where a leaf would: see stub.go.
+type node struct {
+	gen   uint64 // the tree generation that made the page, and may change it
+	mem   int64  // what the page adds to Tree.bytes
+	mod   uint64 // the capture that is to have the leaf's last change
+	run   int32  // insertions in a row at the end of the leaf
+	stub  bool
+	whole bool // a stub that was one leaf
+	inf   bool // a stub without an upper bound
+	hot   bool // a leaf used since eviction last passed by
+	arena []byte
+	ends  []uint32
+	ws    []int64
+	kids  []*node
+}
+
+func (n *node) isLeaf() bool { return n.kids == nil && !n.stub }
+
+// start is where key i begins in the arena; i may be len(ends).
+func (n *node) start(i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return n.ends[i-1]
+}
+
+// key returns key i. Its capacity is cut so that an append cannot write into
+// the next key.
+func (n *node) key(i int) []byte {
+	e := n.ends[i]
+	return n.arena[n.start(i):e:e]
+}
+
+// size is the page's payload, which decides splits and merges.
+func (n *node) size() int { return len(n.arena) + entrySize*len(n.ends) }
+
+// over says whether the page must be split.
+func (n *node) over() bool {
+	if n.stub || n.size() <= pageSize {
+		return false
+	}
+	if n.isLeaf() {
+		return len(n.ends) > 1
+	}
+	return len(n.kids) >= minSplit
+}
+
+// empty says whether the page has nothing left to hold.
+func (n *node) empty() bool {
+	return len(n.ends) == 0 && len(n.kids) == 0
+}
+
+// find returns the first index whose key is >= key, and whether it is equal.
+func (n *node) find(key []byte) (int, bool) {
+	lo, hi := 0, len(n.ends)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		switch c := bytes.Compare(n.key(m), key); {
+		case c < 0:
+			lo = m + 1
+		case c > 0:
+			hi = m
+		default:
+			return m, true
+		}
+	}
+	return lo, false
+}
+
+// child returns the index of the child whose range holds key.
+func (n *node) child(key []byte) int {
+	i, eq := n.find(key)
+	if eq {
+		i++
+	}
+	return i
+}
+
+// insertKey puts key into the arena as the i-th.
+func (n *node) insertKey(i int, key []byte) {
+	// The key may be a part of this very arena (a cursor's Key, shortened),
+	// which is about to move.
+	var buf [64]byte
+	k := append(buf[:0], key...)
+	s, old, w := int(n.start(i)), len(n.arena), len(k)
+	n.arena = append(n.arena, k...)
+	copy(n.arena[s+w:], n.arena[s:old])
+	copy(n.arena[s:], k)
+	n.ends = append(n.ends, 0)
+	copy(n.ends[i+1:], n.ends[i:])
+	n.ends[i] = uint32(s)
+	for j := i; j < len(n.ends); j++ {
+		n.ends[j] += uint32(w)
+	}
+}
+
+// removeKey takes the i-th key out of the arena.
+func (n *node) removeKey(i int) {
+	s, e := n.start(i), n.ends[i]
+	n.arena = append(n.arena[:s], n.arena[e:]...)
+	n.ends = append(n.ends[:i], n.ends[i+1:]...)
+	for j := i; j < len(n.ends); j++ {
+		n.ends[j] -= e - s
+	}
+}
+
+// appendKeys adds keys from..to of o after those of n.
+func (n *node) appendKeys(o *node, from, to int) {
+	base, s := uint32(len(n.arena)), o.start(from)
+	n.arena = append(n.arena, o.arena[s:o.start(to)]...)
+	for _, e := range o.ends[from:to] {
+		n.ends = append(n.ends, base+e-s)
+	}
+}
+
+// truncate keeps the first i keys.
+func (n *node) truncate(i int) {
+	n.arena = n.arena[:n.start(i)]
+	n.ends = n.ends[:i]
+}
+
+// removeKid drops child i and the separator beside it; the range of a
+// neighbour grows over the gap.
+func (n *node) removeKid(i int) {
+	n.kids = slices.Delete(n.kids, i, i+1)
+	if len(n.ends) > 0 {
+		n.removeKey(max(i-1, 0))
+	}
+}
+
+// splitPoint returns the index that best halves the page's payload and leaves
+// at least least entries (children, of an inner page) on either side.
+func (n *node) splitPoint(least int) int {
+	last := max(len(n.ws), len(n.kids)) - least
+	best, bestD := least, int(^uint(0)>>1)
+	total := n.size()
+	for m := least; m <= last; m++ {
+		d := 2*(int(n.start(m))+entrySize*m) - total
+		if d < 0 {
+			d = -d
+		}
+		if d < bestD {
+			best, bestD = m, d
+		}
+	}
+	return best
+}
+
+// separator returns the shortest prefix of b that is > a, given a < b.
+func separator(a, b []byte) []byte {
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	return b[:i+1]
+}
