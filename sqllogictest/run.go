@@ -56,6 +56,7 @@ func (s Summary) String() string {
 // Options of a run.
 type Options struct {
 	Mode     Mode
+	Engine   string    // the name that skipif and onlyif mean; "": Engine
 	Log      io.Writer // gets a paragraph for each failure
 	MaxFails int       // stop after that many; 0: never
 }
@@ -83,6 +84,9 @@ func Run(ctx context.Context, db DB, records []*Record, opts Options) (Summary, 
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
+	if opts.Engine == "" {
+		opts.Engine = Engine
+	}
 	r := &runner{ctx: ctx, db: db, opts: opts, conns: map[string]Conn{}, conn: "default",
 		threshold: 8, labels: map[string]string{}, early: map[*Record]int{}, check: true}
 	defer func() {
@@ -94,7 +98,7 @@ func Run(ctx context.Context, db DB, records []*Record, opts Options) (Summary, 
 		if err := ctx.Err(); err != nil {
 			return r.sum, err
 		}
-		if !rec.Applies(Engine) {
+		if !rec.Applies(opts.Engine) {
 			r.sum.Skipped++
 			continue
 		}
@@ -213,7 +217,7 @@ func (r *runner) createViews(rest []*Record) error {
 		if _, done := r.early[rec]; done {
 			return nil
 		}
-		if rec.Kind == Query && !rec.Wants.Error && rec.Applies(Engine) {
+		if rec.Kind == Query && !rec.Wants.Error && rec.Applies(r.opts.Engine) {
 			if err := r.createView(rec); err != nil && sqlerr.From(err).Code != sqlerr.UndefinedTable {
 				continue // reported when the query's turn comes
 			}
