@@ -1,12 +1,12 @@
 package state
 
-// capture is what a tree's journal held between two captures, or the whole tree
+// capture is what a tree's changelog held between two captures, or the whole tree
 // where nothing was captured before.
 type capture struct {
 	t    *Tree
 	seq  uint64
 	mem  int64
-	logs []*journal
+	logs []*changelog
 	sure bool // the durable state is known to be what was before logs
 	all  *Snapshot
 }
@@ -37,7 +37,7 @@ func (t *Tree) Capture() Capture {
 		c.all = t.Snapshot()
 	} else {
 		log := t.log
-		t.log = journal{}
+		t.log = changelog{}
 		c.logs = append(t.failed, &log)
 		t.failed = nil
 		for _, j := range c.logs {

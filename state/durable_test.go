@@ -12,32 +12,32 @@ import (
 	"testing"
 )
 
-// disk is a durable state in memory: sorted entries, replaced as a whole by a
+// treeDisk is a durable state in memory: sorted entries, replaced as a whole by a
 // commit, so that a pinned one stays as it is. Any goroutine may read it.
-type disk struct {
-	v     atomic.Pointer[[]diskEntry]
+type treeDisk struct {
+	v     atomic.Pointer[[]treeEntry]
 	reads atomic.Int64 // entries read
 	fail  atomic.Bool
 	pins  atomic.Int64
 }
 
-type diskEntry struct{ k, v string }
+type treeEntry struct{ k, v string }
 
-var errDisk = errors.New("the disk is gone")
+var errDisk = errors.New("the treeDisk is gone")
 
-func (d *disk) entries() []diskEntry {
+func (d *treeDisk) entries() []treeEntry {
 	if p := d.v.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-func (d *disk) find(key []byte) int {
-	i, _ := slices.BinarySearchFunc(d.entries(), string(key), func(e diskEntry, k string) int { return strings.Compare(e.k, k) })
+func (d *treeDisk) find(key []byte) int {
+	i, _ := slices.BinarySearchFunc(d.entries(), string(key), func(e treeEntry, k string) int { return strings.Compare(e.k, k) })
 	return i
 }
 
-func (d *disk) Get(key []byte) ([]byte, error) {
+func (d *treeDisk) Get(key []byte) ([]byte, error) {
 	if d.fail.Load() {
 		return nil, errDisk
 	}
@@ -48,7 +48,7 @@ func (d *disk) Get(key []byte) ([]byte, error) {
 	return nil, nil
 }
 
-func (d *disk) Scan(lower, upper []byte, fn func(k, v []byte) error) error {
+func (d *treeDisk) Scan(lower, upper []byte, fn func(k, v []byte) error) error {
 	var buf []byte
 	for _, e := range d.entries()[d.find(lower):] {
 		if upper != nil && e.k >= string(upper) {
@@ -69,8 +69,8 @@ func (d *disk) Scan(lower, upper []byte, fn func(k, v []byte) error) error {
 	return nil
 }
 
-func (d *disk) Pin() (Reader, func()) {
-	p := &disk{}
+func (d *treeDisk) Pin() (Reader, func()) {
+	p := &treeDisk{}
 	p.v.Store(d.v.Load())
 	d.pins.Add(1)
 	return p, func() {
@@ -79,8 +79,8 @@ func (d *disk) Pin() (Reader, func()) {
 	}
 }
 
-// backDisk is a disk that also scans back.
-type backDisk struct{ *disk }
+// backDisk is a treeDisk that also scans back.
+type backDisk struct{ *treeDisk }
 
 func (d backDisk) ScanBack(lower, upper []byte, fn func(k, v []byte) error) error {
 	i := len(d.entries())
@@ -97,14 +97,14 @@ func (d backDisk) ScanBack(lower, upper []byte, fn func(k, v []byte) error) erro
 }
 
 func (d backDisk) Pin() (Reader, func()) {
-	r, release := d.disk.Pin()
-	return backDisk{r.(*disk)}, release
+	r, release := d.treeDisk.Pin()
+	return backDisk{r.(*treeDisk)}, release
 }
 
 // commit applies a batch, whose keys ascend.
-func (d *disk) commit(b *batch) {
+func (d *treeDisk) commit(b *batch) {
 	old := d.entries()
-	out := make([]diskEntry, 0, len(old)+len(b.ops))
+	out := make([]treeEntry, 0, len(old)+len(b.ops))
 	for i, o := range b.ops {
 		if i > 0 && o.k <= b.ops[i-1].k {
 			panic("writes out of order")
@@ -118,7 +118,7 @@ func (d *disk) commit(b *batch) {
 			old = old[1:]
 		}
 		if !o.del {
-			out = append(out, diskEntry{o.k, o.v})
+			out = append(out, treeEntry{o.k, o.v})
 		}
 	}
 	out = append(out, old...)
@@ -126,7 +126,7 @@ func (d *disk) commit(b *batch) {
 	b.ops = nil
 }
 
-func (d *disk) weights(t *testing.T) map[string]int64 {
+func (d *treeDisk) weights(t *testing.T) map[string]int64 {
 	t.Helper()
 	m := map[string]int64{}
 	for _, e := range d.entries() {
@@ -139,8 +139,8 @@ func (d *disk) weights(t *testing.T) map[string]int64 {
 	return m
 }
 
-// check compares the disk with a model.
-func (d *disk) check(t *testing.T, m map[string]int64) {
+// check compares the treeDisk with a model.
+func (d *treeDisk) check(t *testing.T, m map[string]int64) {
 	t.Helper()
 	if got := d.weights(t); !maps.Equal(got, m) {
 		t.Fatalf("%d keys durable, want %d", len(got), len(m))
@@ -174,7 +174,7 @@ func TestDurableModel(t *testing.T) {
 				}
 				return fmt.Sprintf("%08d", i)
 			}
-			d := &disk{}
+			d := &treeDisk{}
 			var r Reader = d
 			if seed%2 == 0 {
 				r = backDisk{d}
@@ -190,7 +190,7 @@ func TestDurableModel(t *testing.T) {
 // TestLoadLazily opens a large durable state and walks parts of it: what is read
 // is about what is asked for.
 func TestLoadLazily(t *testing.T) {
-	d := &disk{}
+	d := &treeDisk{}
 	var b batch
 	const n = 50000
 	for i := range n {
@@ -249,7 +249,7 @@ func TestLoadLazily(t *testing.T) {
 // TestReadFailure: what cannot be read is an error, changes nothing, and is over
 // with the step.
 func TestReadFailure(t *testing.T) {
-	d := &disk{}
+	d := &treeDisk{}
 	var b batch
 	for i := range 2000 {
 		b.Set(fmt.Appendf(nil, "%06d", i), AppendWeight(nil, 1))
@@ -289,7 +289,7 @@ func TestReadFailure(t *testing.T) {
 
 	tr = NewTree()
 	tr.Load(d, nil, nil, -1)
-	d.v.Store(&[]diskEntry{{"a", "\x00"}})
+	d.v.Store(&[]treeEntry{{"a", "\x00"}})
 	if tr.Get([]byte("a")) != 0 || tr.Err() == nil {
 		t.Fatal("a damaged weight was taken")
 	}
@@ -297,7 +297,7 @@ func TestReadFailure(t *testing.T) {
 
 // TestEvictBudget keeps a tree of 4 times the budget under it.
 func TestEvictBudget(t *testing.T) {
-	d := &disk{}
+	d := &treeDisk{}
 	tr := NewTree()
 	tr.Load(d, nil, nil, 0)
 	m := map[string]int64{}
@@ -355,7 +355,7 @@ func TestEvictBudget(t *testing.T) {
 
 // TestEvictColdest keeps what is used.
 func TestEvictColdest(t *testing.T) {
-	d := &disk{}
+	d := &treeDisk{}
 	tr := NewTree()
 	tr.Load(d, nil, nil, 0)
 	for i := range 20000 {
@@ -392,7 +392,7 @@ func TestEvictColdest(t *testing.T) {
 
 // TestCaptureWithoutLoad writes the whole tree first, then changes.
 func TestCaptureWithoutLoad(t *testing.T) {
-	tr, d := NewTree(), &disk{}
+	tr, d := NewTree(), &treeDisk{}
 	tr.Add([]byte("a"), 1)
 	c := tr.Capture()
 	tr.Add([]byte("b"), 1)
@@ -419,9 +419,9 @@ func TestCaptureWithoutLoad(t *testing.T) {
 func TestNetChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	m, first := map[string]int64{}, map[string]int64{}
-	var js []*journal
+	var js []*changelog
 	for range 3 {
-		j := &journal{}
+		j := &changelog{}
 		for range 20000 {
 			k := string(bytes.Repeat([]byte{byte(rng.IntN(5))}, rng.IntN(4))) + fmt.Sprint(rng.IntN(3000))
 			w := rng.Int64() >> rng.IntN(64)

@@ -59,7 +59,7 @@ type page struct {
 	lo, hi []byte
 }
 
-var errFull = errors.New("state: the page is full")
+var errPage = errors.New("state: the page is full")
 
 // read reads a page of stub s, from key at (inside its bounds) on; or all of it,
 // if s was one page.
@@ -72,11 +72,11 @@ func (s *node) read(r Reader, at []byte) (page, error) {
 	err := r.Scan(p.lo, p.hi, func(key, value []byte) error {
 		if !s.whole && len(l.ws) > 0 && l.size()+len(key)+entrySize > pageFill {
 			p.hi = bytes.Clone(key)
-			return errFull
+			return errPage
 		}
 		return l.append(key, value)
 	})
-	if err != nil && err != errFull {
+	if err != nil && err != errPage {
 		return page{}, err
 	}
 	return p, nil
@@ -104,18 +104,18 @@ func (s *node) readBack(r Reader, to []byte) (page, error) {
 	var back node
 	err := b.ScanBack(p.lo, to, func(key, value []byte) error {
 		if len(back.ws) > 0 && back.size()+len(key)+entrySize > pageFill {
-			return errFull
+			return errPage
 		}
 		return back.append(key, value)
 	})
-	if err != nil && err != errFull {
+	if err != nil && err != errPage {
 		return page{}, err
 	}
 	for i := len(back.ws) - 1; i >= 0; i-- {
 		l.appendKeys(&back, i, i+1)
 		l.ws = append(l.ws, back.ws[i])
 	}
-	if err == errFull {
+	if err == errPage {
 		p.lo = bytes.Clone(l.key(0))
 	}
 	return p, nil

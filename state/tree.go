@@ -25,14 +25,14 @@ type Tree struct {
 	pinned int64 // bytes of the pages replaced since there was no snapshot
 	scan   *Cursor
 
-	log     journal // since the last capture, or of the step alone
+	log     changelog // since the last capture, or of the step alone
 	inStep  bool
 	step    position // where the step begins in log
 	tracked bool     // log goes back to the last capture
 
-	seq     uint64     // of the next capture
-	durable uint64     // of the last capture that is durable
-	failed  []*journal // captures that are to be written again, oldest first
+	seq     uint64       // of the next capture
+	durable uint64       // of the last capture that is durable
+	failed  []*changelog // captures that are to be written again, oldest first
 	open    *capture
 
 	reader Reader
@@ -150,7 +150,7 @@ func (t *Tree) Add(key []byte, w int64) (old, new int64) {
 	return old, new
 }
 
-// change is Add without the journal; ok says whether it was done.
+// change is Add without the changelog; ok says whether it was done.
 func (t *Tree) change(key []byte, w int64) (old, new int64, ok bool) {
 	t.edits++
 	t.takeRoot()
@@ -323,7 +323,7 @@ func (t *Tree) Get(key []byte) int64 {
 func (t *Tree) Len() int { return t.len }
 
 // Bytes returns the memory of the tree's pages, spare room included, and of its
-// journal. Pages that only a snapshot still reaches are not counted: see Pinned.
+// changelog. Pages that only a snapshot still reaches are not counted: see Pinned.
 func (t *Tree) Bytes() int64 {
 	b := t.bytes + t.log.mem
 	for _, j := range t.failed {

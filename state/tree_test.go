@@ -200,9 +200,9 @@ func model(t *testing.T, seed uint64) {
 	modelRun(t, rng, gen, 15000, nil, nil)
 }
 
-// modelRun applies random operations to a tree and to a map. With a disk the tree
+// modelRun applies random operations to a tree and to a map. With a treeDisk the tree
 // is durable: it is captured, evicted and loaded anew.
-func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *disk, src Reader) {
+func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *treeDisk, src Reader) {
 	tr, m := NewTree(), map[string]int64{}
 	type pinned struct {
 		s *Snapshot
@@ -438,7 +438,7 @@ func TestTreeMisuse(t *testing.T) {
 // TestTreeRace has readers sum snapshots, and captures written, while the writer
 // goes on. The writer keeps the sum of weights at 0 whenever it takes one.
 func TestTreeRace(t *testing.T) {
-	tr, d := NewTree(), &disk{}
+	tr, d := NewTree(), &treeDisk{}
 	tr.Load(d, nil, nil, 0)
 	var open Capture
 	written := make(chan struct{}, 1)

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Chunks of a journal double from the least to the most.
+// Chunks of a changelog double from the least to the most.
 const (
 	chunkMin = 512
 	chunkMax = 256 << 10
@@ -15,10 +15,10 @@ const (
 
 var chunks = sync.Pool{New: func() any { return (*[chunkMax]byte)(make([]byte, chunkMax)) }}
 
-// journal lists the changes of a tree in their order: the key, the weight added
+// changelog lists the changes of a tree in their order: the key, the weight added
 // and the weight that it made. A step is undone by it, and a capture writes it.
 // Entries lie end to end in chunks, without pointers, and span none.
-type journal struct {
+type changelog struct {
 	full [][]byte
 	cur  []byte
 	n    int
@@ -26,15 +26,15 @@ type journal struct {
 	mem  int64
 }
 
-// position is a place in a journal.
+// position is a place in a changelog.
 type position struct{ chunk, off, n int }
 
-func (j *journal) end() position { return position{len(j.full), len(j.cur), j.n} }
+func (j *changelog) end() position { return position{len(j.full), len(j.cur), j.n} }
 
 // bytes is the size of the entries.
-func (j *journal) bytes() int64 { return j.size + int64(len(j.cur)) }
+func (j *changelog) bytes() int64 { return j.size + int64(len(j.cur)) }
 
-func (j *journal) add(key []byte, w, now int64) {
+func (j *changelog) add(key []byte, w, now int64) {
 	if need := len(key) + 3*binary.MaxVarintLen64; cap(j.cur)-len(j.cur) < need {
 		j.grow(need)
 	}
@@ -45,7 +45,7 @@ func (j *journal) add(key []byte, w, now int64) {
 	j.n++
 }
 
-func (j *journal) grow(need int) {
+func (j *changelog) grow(need int) {
 	size := max(chunkMin, min(2*cap(j.cur), chunkMax))
 	if len(j.cur) > 0 {
 		j.full = append(j.full, j.cur)
@@ -65,7 +65,7 @@ func (j *journal) grow(need int) {
 }
 
 // drop gives a chunk back.
-func (j *journal) drop(c []byte) {
+func (j *changelog) drop(c []byte) {
 	j.mem -= int64(cap(c))
 	if cap(c) == chunkMax {
 		chunks.Put((*[chunkMax]byte)(c[:chunkMax]))
@@ -73,7 +73,7 @@ func (j *journal) drop(c []byte) {
 }
 
 // truncate forgets what came after p.
-func (j *journal) truncate(p position) {
+func (j *changelog) truncate(p position) {
 	if len(j.full) > p.chunk {
 		j.drop(j.cur)
 		for len(j.full) > p.chunk {
@@ -89,16 +89,16 @@ func (j *journal) truncate(p position) {
 }
 
 // free gives all memory back.
-func (j *journal) free() {
+func (j *changelog) free() {
 	for _, c := range j.full {
 		j.drop(c)
 	}
 	j.drop(j.cur)
-	*j = journal{}
+	*j = changelog{}
 }
 
 // from calls fn with the changes behind p.
-func (j *journal) from(p position, fn func(key []byte, w int64)) {
+func (j *changelog) from(p position, fn func(key []byte, w int64)) {
 	for c := p.chunk; c <= len(j.full); c++ {
 		b := j.cur
 		if c < len(j.full) {
@@ -134,7 +134,7 @@ type change struct {
 
 // netChanges calls fn once for each key in the journals, in order, with its weight
 // before the first change and after the last.
-func netChanges(js []*journal, fn func(key []byte, old, now int64)) {
+func netChanges(js []*changelog, fn func(key []byte, old, now int64)) {
 	var bufs [][]byte
 	n := 0
 	for _, j := range js {
