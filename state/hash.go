@@ -46,7 +46,7 @@ type Hash struct {
 	dirtyRows int
 	dirtyMem  int64 // tails and keys of dirty rows, about
 
-	journal
+	preimages
 	cap captureBuf
 
 	reader Reader
@@ -196,7 +196,7 @@ func (h *Hash) SetTail(row int32, tail []byte) {
 		h.fresh = append(h.fresh, row)
 	}
 	if r == 0 && len(tail) > 0 {
-		h.fail(errFull)
+		h.fail(errHashFull)
 	}
 	e[1] = uint64(r)<<32 | e[1]&(1<<32-1)&^flagFreshTail
 	if r != 0 {
@@ -302,7 +302,7 @@ func (h *Hash) newRow(key []byte, x uint32) int32 {
 	var long ref
 	if len(key) > h.inline*8-1 {
 		if long = h.ar.put(key); long == 0 {
-			h.fail(errFull)
+			h.fail(errHashFull)
 			key = nil
 		}
 	}
@@ -312,7 +312,7 @@ func (h *Hash) newRow(key []byte, x uint32) int32 {
 		h.freeRows = h.freeRows[:n-1]
 	} else {
 		if h.rows >= 1<<31-1 {
-			h.fail(errFull)
+			h.fail(errHashFull)
 			return -1
 		}
 		row = h.rows

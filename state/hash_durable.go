@@ -33,7 +33,7 @@ func (h *Hash) setEntry(row int32, value []byte) {
 	if len(value) > 0 {
 		r := h.ar.put(value)
 		if r == 0 {
-			h.fail(errFull)
+			h.fail(errHashFull)
 		}
 		e[1] |= uint64(r) << 32
 	}

@@ -11,20 +11,20 @@ import (
 	"testing"
 )
 
-// disk is a durable state in memory.
-type disk struct {
+// hashDisk is a durable state in memory.
+type hashDisk struct {
 	m    map[string][]byte
 	gets int
 	fail error
 }
 
-func (d *disk) Set(k, v []byte) { d.m[string(k)] = slices.Clone(v) }
-func (d *disk) Delete(k []byte) { delete(d.m, string(k)) }
-func (d *disk) Get(k []byte) ([]byte, error) {
+func (d *hashDisk) Set(k, v []byte) { d.m[string(k)] = slices.Clone(v) }
+func (d *hashDisk) Delete(k []byte) { delete(d.m, string(k)) }
+func (d *hashDisk) Get(k []byte) ([]byte, error) {
 	d.gets++
 	return d.m[string(k)], d.fail
 }
-func (d *disk) Scan(lo, hi []byte, fn func(k, v []byte) error) error {
+func (d *hashDisk) Scan(lo, hi []byte, fn func(k, v []byte) error) error {
 	for _, k := range slices.Sorted(maps.Keys(d.m)) {
 		if k < string(lo) || hi != nil && k >= string(hi) {
 			continue
@@ -35,7 +35,7 @@ func (d *disk) Scan(lo, hi []byte, fn func(k, v []byte) error) error {
 	}
 	return nil
 }
-func (d *disk) Pin() (Reader, func()) { return d, func() {} }
+func (d *hashDisk) Pin() (Reader, func()) { return d, func() {} }
 
 type modelEntry struct {
 	words [3]uint64
@@ -96,7 +96,7 @@ func TestHashModel(t *testing.T) {
 			keys := hashKeys([]int{20, 300, 3000}[seed%3])
 			opts := HashOptions{Words: 3, Inline: []int{0, 9, 31}[seed%3]}
 			h := NewHash(opts)
-			d := &disk{m: map[string][]byte{}}
+			d := &hashDisk{m: map[string][]byte{}}
 			h.SetReader(d)
 			model := map[string]modelEntry{}
 			var open Capture
@@ -153,7 +153,7 @@ func TestHashModel(t *testing.T) {
 				case 1:
 					if open != nil {
 						ok := rng.IntN(3) > 0
-						w := &disk{m: map[string][]byte{}}
+						w := &hashDisk{m: map[string][]byte{}}
 						if ok {
 							w = d
 						}
@@ -205,7 +205,7 @@ func TestHashModel(t *testing.T) {
 
 // TestHashLoadRange loads a range of key groups.
 func TestHashLoadRange(t *testing.T) {
-	d := &disk{m: map[string][]byte{}}
+	d := &hashDisk{m: map[string][]byte{}}
 	h := NewHash(HashOptions{Words: 1})
 	h.Begin()
 	for i := range 256 {
@@ -232,7 +232,7 @@ func TestHashLoadRange(t *testing.T) {
 // TestHashEvictedMisses: keys that never existed cost no read, and a read that
 // fails is told.
 func TestHashEvictedMisses(t *testing.T) {
-	d := &disk{m: map[string][]byte{}}
+	d := &hashDisk{m: map[string][]byte{}}
 	h := NewHash(HashOptions{Words: 1})
 	h.SetReader(d)
 	h.Begin()

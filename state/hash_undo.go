@@ -6,7 +6,7 @@ import (
 
 var _ Table = (*Hash)(nil)
 
-var errFull = sqlerr.New(sqlerr.OutOfMemory, "out of memory").WithDetail("a state table is full")
+var errHashFull = sqlerr.New(sqlerr.OutOfMemory, "out of memory").WithDetail("a state table is full")
 
 func (h *Hash) fail(err error) {
 	if h.err == nil {
@@ -17,8 +17,8 @@ func (h *Hash) fail(err error) {
 // Err is the first failure, nil if none.
 func (h *Hash) Err() error { return h.err }
 
-// journal is what a step changed: for each touched row what it was.
-type journal struct {
+// preimages is what a step changed: for each touched row what it was.
+type preimages struct {
 	step    uint32
 	inStep  bool
 	jrows   []int32
