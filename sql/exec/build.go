@@ -44,8 +44,8 @@ func (b *builder) hash(n *plan.Node, sub, worker int, o state.HashOptions) *stat
 }
 
 // compile makes a program of x for one operator: it may keep buffers.
-func (b *builder) compile(x *expr.Expr) (*program, error) {
-	return compile(b.opts.Env, x)
+func (b *builder) compile(x *expr.Expr) (*expr.Program, error) {
+	return expr.Compile(b.opts.Env, x)
 }
 
 // late returns the function that takes late rows of n's input, whose event

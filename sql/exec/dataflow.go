@@ -120,6 +120,9 @@ func (d *Dataflow) layout(n *plan.Node) error {
 	d.inputs = append(d.inputs, ins)
 	d.level = append(d.level, level)
 	d.levels = max(d.levels, level+1)
+	if n.Op == plan.Exchange && d.opts.Workers > 1 {
+		d.levels = max(d.levels, level+2) // its rows arrive a level later, be it the root
+	}
 	return nil
 }
 

@@ -1,0 +1,203 @@
+package exec
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+func intBatch(n int, f func(i int) int64) *delta.Batch {
+	v := delta.NewVec(types.Of(types.Int8), n)
+	for i := range n {
+		v.AppendInt(f(i))
+	}
+	return &delta.Batch{N: n, Cols: []*delta.Vec{v}}
+}
+
+// crossPlan is the product of a relation with itself.
+func crossPlan() *plan.Node {
+	s := scanOf(1, column("a", types.Int8))
+	x := exchangeOf(2, s)
+	return &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, Inputs: []*plan.Node{x, x},
+		Out: []plan.Column{s.Out[0], s.Out[0]}}
+}
+
+func TestDone(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		n := 0
+		d, err := Build(crossPlan(), Options{Workers: workers, Batch: true, Output: func(b *delta.Batch) error {
+			if n += b.N; n > 10_000 {
+				return ErrDone
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Begin(nil)
+		if err = d.Push(d.Scans()[0], intBatch(4000, func(i int) int64 { return int64(i) })); err == nil {
+			err = d.Finish()
+		}
+		if err != ErrDone {
+			t.Fatal(err)
+		}
+		if n > 20_000 {
+			t.Fatalf("%d rows after the end", n)
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	done := make(chan struct{})
+	n := 0
+	d, err := Build(crossPlan(), Options{Batch: true, Done: done, Output: func(b *delta.Batch) error {
+		if n++; n == 3 {
+			close(done)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Begin(nil)
+	err = d.Push(d.Scans()[0], intBatch(4000, func(i int) int64 { return int64(i) }))
+	if sqlerr.From(err) == nil || sqlerr.From(err).Code != sqlerr.QueryCanceled {
+		t.Fatal(err)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	s := scanOf(1, column("a", types.Int8))
+	distinct := &plan.Node{ID: 3, Op: plan.Distinct, Inputs: []*plan.Node{exchangeOf(2, s, 0)}, Out: s.Out}
+	for _, workers := range []int{1, 2} {
+		d, err := Build(distinct, Options{Workers: workers, Batch: true, Limit: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Begin(nil)
+		for k := 0; k < 100 && err == nil; k++ {
+			err = d.Push(s, intBatch(4000, func(i int) int64 { return int64(i + 4000*k) }))
+		}
+		if err == nil {
+			err = d.Finish()
+		}
+		if e := sqlerr.From(err); e == nil || e.Code != sqlerr.OutOfMemory || e.Hint == "" {
+			t.Fatalf("%d workers: %v", workers, err)
+		}
+	}
+}
+
+// TestPanic wants a panic beneath an operator to be the step's error.
+func TestPanic(t *testing.T) {
+	s := scanOf(1, column("a", types.Int8))
+	for _, workers := range []int{1, 4} {
+		d, err := Build(exchangeOf(2, s, 0), Options{Workers: workers, Output: func(*delta.Batch) error { panic("ouch") }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Begin(nil)
+		for range 8 {
+			if err = d.Push(s, intBatch(4000, func(i int) int64 { return int64(i) })); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = d.Finish()
+		}
+		e := sqlerr.From(err)
+		if e == nil || e.Code != sqlerr.Internal || !strings.Contains(e.Message, "ouch") || !strings.Contains(e.Detail, "goroutine") {
+			t.Fatalf("%d workers: %+v", workers, e)
+		}
+		d.Rollback()
+	}
+}
+
+func TestWatermarks(t *testing.T) {
+	a := scanOf(1, column("ts", types.Timestamptz))
+	b := scanOf(2, column("ts", types.Timestamptz))
+	table := scanOf(3, column("ts", types.Timestamptz))
+	a.Time, b.Time = 1, 1
+	union := &plan.Node{ID: 5, Op: plan.Union, Inputs: []*plan.Node{exchangeOf(4, a, 0), b, table}, Out: a.Out, Time: 1}
+	union.Inputs[0].Time = 1
+	for _, workers := range []int{1, 3} {
+		d, err := Build(union, Options{Workers: workers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := func(wa, wb int64, end func(), want int64) {
+			t.Helper()
+			d.Begin(nil)
+			d.Advance(a, wa)
+			d.Advance(b, wb)
+			if err := d.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			end()
+			if d.Watermark() != want {
+				t.Fatalf("watermark %d, want %d", d.Watermark(), want)
+			}
+		}
+		step(5, NoWatermark, d.Commit, NoWatermark)
+		step(7, 6, d.Commit, 6)
+		step(4, 9, d.Commit, 7)
+		step(20, 20, d.Rollback, 7)
+		step(8, 9, d.Commit, 8)
+		e, err := Build(union, Options{Workers: workers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Restore(d.Watermarks())
+		if e.Watermark() != 8 {
+			t.Fatalf("restored watermark %d", e.Watermark())
+		}
+		e.Begin(nil)
+		if err := e.Finish(); err != nil || e.Watermark() != 8 {
+			t.Fatal(err, e.Watermark())
+		}
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	s := scanOf(1, column("a", types.Int8))
+	for name, n := range map[string]*plan.Node{
+		"same number":      {ID: 1, Op: plan.Distinct, Inputs: []*plan.Node{s}, Out: s.Out},
+		"unknown operator": {ID: 2, Op: "sieve", Inputs: []*plan.Node{s}, Out: s.Out},
+		"malformed":        {ID: 2, Op: plan.Distinct, Inputs: []*plan.Node{{ID: 3, Op: plan.Map}}},
+	} {
+		_, err := Build(n, Options{})
+		var e *sqlerr.Error
+		if name != "malformed" && !errors.As(err, &e) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	s := scanOf(1, column("a", types.Int8))
+	root := &plan.Node{ID: 3, Op: plan.Distinct, Inputs: []*plan.Node{exchangeOf(2, s, 0)}, Out: s.Out}
+	for _, workers := range []int{1, 3} {
+		d, _ := collect(t, root, workers, false)
+		d.Begin(nil)
+		for range 2 {
+			if err := d.Push(s, intBatch(4000, func(i int) int64 { return int64(i % 1000) })); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := d.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		st := d.Stats()
+		if len(st) != 3 || st[0].RowsIn != 8000 || st[1].RowsOut != 8000 && workers == 1 || st[2].RowsIn != 8000 ||
+			st[2].RowsOut != 1000 || st[2].StateRows != 1000 || st[2].StateBytes < 9000 || st[2].Nanos <= 0 || st[2].Name != "Distinct" {
+			t.Fatalf("%+v", st)
+		}
+	}
+}

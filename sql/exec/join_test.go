@@ -1,0 +1,121 @@
+package exec
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+var joinKinds = []plan.JoinKind{plan.Inner, plan.Left, plan.Right, plan.Full, plan.Semi, plan.Anti}
+
+// joinPlan joins (k, v, s) with (v, k) on nkeys of k; the residual is l.v < r.v.
+func joinPlan(kind plan.JoinKind, nkeys int, nullSafe, residual bool) *plan.Node {
+	l := scanOf(1, column("k", types.Int8), column("v", types.Int8), column("s", types.Text))
+	r := scanOf(2, column("v", types.Int8), column("k", types.Int8), column("s", types.Text))
+	lk, rk := []int{0, 2}[:nkeys], []int{1, 2}[:nkeys]
+	n := &plan.Node{ID: 5, Op: plan.Join, Kind: kind, LeftKey: lk, RightKey: rk, NullSafe: nullSafe,
+		Inputs: []*plan.Node{exchangeOf(3, l, lk...), exchangeOf(4, r, rk...)}}
+	n.Out = append(n.Out, l.Out...)
+	if kind != plan.Semi && kind != plan.Anti {
+		n.Out = append(n.Out, r.Out...)
+	}
+	if residual {
+		n.Residual = less(&expr.Expr{Kind: expr.Col, Index: 1, Type: types.Of(types.Int8)},
+			&expr.Expr{Kind: expr.Col, Index: 3, Type: types.Of(types.Int8)})
+	}
+	return n
+}
+
+// joinModel is nested loops.
+func joinModel(n *plan.Node) func(in []*zset) *zset {
+	lt, rt := n.Inputs[0].Out, n.Inputs[1].Out
+	match := func(l, r []types.Datum) bool {
+		for i := range n.LeftKey {
+			a, b := l[n.LeftKey[i]], r[n.RightKey[i]]
+			if a.Null || b.Null {
+				if !n.NullSafe || a.Null != b.Null {
+					return false
+				}
+				continue
+			}
+			t := lt[n.LeftKey[i]].Type
+			if string(types.AppendEq(nil, t, a)) != string(types.AppendEq(nil, t, b)) {
+				return false
+			}
+		}
+		if n.Residual != nil {
+			return !l[1].Null && !r[0].Null && l[1].I < r[0].I
+		}
+		return true
+	}
+	nulls := func(cols []plan.Column) []types.Datum {
+		out := make([]types.Datum, len(cols))
+		for i := range out {
+			out[i] = types.NullDatum
+		}
+		return out
+	}
+	join := func(l, r []types.Datum) []types.Datum { return append(append([]types.Datum{}, l...), r...) }
+	return func(in []*zset) *zset {
+		out := newZset()
+		wide := n.Kind != plan.Semi && n.Kind != plan.Anti
+		in[0].each(func(l []types.Datum, lw int64) {
+			found := false
+			in[1].each(func(r []types.Datum, rw int64) {
+				if match(l, r) {
+					found = true
+					if wide {
+						out.add(n.Out, join(l, r), lw*rw)
+					}
+				}
+			})
+			switch {
+			case n.Kind == plan.Semi && found, n.Kind == plan.Anti && !found:
+				out.add(n.Out, l, lw)
+			case !found && (n.Kind == plan.Left || n.Kind == plan.Full):
+				out.add(n.Out, join(l, nulls(rt)), lw)
+			}
+		})
+		if n.Kind == plan.Right || n.Kind == plan.Full {
+			in[1].each(func(r []types.Datum, rw int64) {
+				found := false
+				in[0].each(func(l []types.Datum, _ int64) { found = found || match(l, r) })
+				if !found {
+					out.add(n.Out, join(nulls(lt), r), rw)
+				}
+			})
+		}
+		return out
+	}
+}
+
+func joinRow(rng *rand.Rand, scan int) []types.Datum {
+	k := maybeNull(rng, intD(int64(rng.Intn(4))))
+	v := maybeNull(rng, intD(int64(rng.Intn(4))))
+	s := maybeNull(rng, textD([]string{"a", "b\x00c"}[rng.Intn(2)]))
+	if scan == 0 {
+		return []types.Datum{k, v, s}
+	}
+	return []types.Datum{v, k, s}
+}
+
+func TestJoin(t *testing.T) {
+	for _, kind := range joinKinds {
+		for nkeys := 0; nkeys <= 2; nkeys++ {
+			for _, nullSafe := range []bool{false, true} {
+				for _, residual := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%d/nullsafe=%v/residual=%v", kind, nkeys, nullSafe, residual), func(t *testing.T) {
+						p := joinPlan(kind, nkeys, nullSafe, residual)
+						for seed := range int64(4) {
+							trial{root: p, gen: joinRow, model: joinModel(p)}.run(t, seed)
+						}
+					})
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package exec
+
+import (
+	"math"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// window assigns rows to windows of time: TUMBLE, HOP, CUMULATE. It appends
+// window_start, window_end and window_time (1 µs before the end). Rows without
+// a time, or with an infinite one, are in no window.
+type window struct {
+	n    *plan.Node
+	spec plan.WindowSpec
+	sel  []int32
+	from []int64
+	end  []int64
+}
+
+var _ Operator = (*window)(nil)
+
+// maxWindows bounds the windows of one row.
+const maxWindows = 100_000
+
+func newWindow(n *plan.Node, _ *builder, _ int) (Operator, error) {
+	s := n.Window
+	if s == nil || s.Size <= 0 {
+		return nil, sqlerr.New(sqlerr.InvalidParameter, "the size of a window must be positive")
+	}
+	switch s.Kind {
+	case "tumble":
+	case "hop", "cumulate":
+		if s.Slide <= 0 {
+			return nil, sqlerr.New(sqlerr.InvalidParameter, "the slide of a window must be positive")
+		}
+		if s.Kind == "cumulate" && s.Size%s.Slide != 0 {
+			return nil, sqlerr.New(sqlerr.InvalidParameter, "the size of a cumulating window must be a multiple of its step")
+		}
+		if s.Size/s.Slide > maxWindows {
+			return nil, sqlerr.New(sqlerr.InvalidParameter, "a row would be in more than %d windows", maxWindows)
+		}
+	default:
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "window %q is not supported", s.Kind)
+	}
+	return &window{n: n, spec: *s}, nil
+}
+
+// floorTo returns the greatest off + k × step that is not above t.
+func floorTo(t, step, off int64) int64 {
+	off %= step
+	r := (t - off) % step
+	if r < 0 {
+		r += step
+	}
+	return t - r
+}
+
+func (w *window) Apply(_ int, b *delta.Batch, out Emit) error {
+	w.sel, w.from, w.end = w.sel[:0], w.from[:0], w.end[:0]
+	times := b.Cols[w.spec.TimeCol]
+	size := w.spec.Size
+	for i, t := range times.I[:b.N] {
+		// Near the ends of the time line a window would not fit an int64.
+		if times.Null(i) || t <= math.MinInt64+2*size || t >= math.MaxInt64-2*size {
+			continue
+		}
+		switch w.spec.Kind {
+		case "tumble":
+			s := floorTo(t, size, w.spec.Offset)
+			w.add(i, s, s+size)
+		case "hop":
+			for s := floorTo(t, w.spec.Slide, w.spec.Offset); s > t-size; s -= w.spec.Slide {
+				w.add(i, s, s+size)
+				if err := w.full(b, out); err != nil {
+					return err
+				}
+			}
+		case "cumulate":
+			s := floorTo(t, size, w.spec.Offset)
+			for e := s + (t-s)/w.spec.Slide*w.spec.Slide + w.spec.Slide; e <= s+size; e += w.spec.Slide {
+				w.add(i, s, e)
+				if err := w.full(b, out); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return w.flush(b, out)
+}
+
+func (w *window) add(i int, from, end int64) {
+	w.sel = append(w.sel, int32(i))
+	w.from = append(w.from, from)
+	w.end = append(w.end, end)
+}
+
+func (w *window) full(b *delta.Batch, out Emit) error {
+	if len(w.sel) < delta.MaxRows {
+		return nil
+	}
+	return w.flush(b, out)
+}
+
+func (w *window) flush(b *delta.Batch, out Emit) error {
+	n := len(w.sel)
+	if n == 0 {
+		return nil
+	}
+	o := &delta.Batch{N: n, Cols: make([]*delta.Vec, 0, len(b.Cols)+3), W: b.W}
+	if n == b.N && w.spec.Kind == "tumble" {
+		o.Cols = append(o.Cols, b.Cols...)
+	} else {
+		g := gather(b, w.sel)
+		o.Cols = append(o.Cols, g.Cols...)
+		o.W = g.W
+	}
+	last := make([]int64, n)
+	for k, e := range w.end {
+		last[k] = e - 1
+	}
+	for k, vs := range [][]int64{append([]int64{}, w.from...), append([]int64{}, w.end...), last} {
+		o.Cols = append(o.Cols, &delta.Vec{T: w.outType(len(b.Cols) + k), N: n, I: vs})
+	}
+	w.sel, w.from, w.end = w.sel[:0], w.from[:0], w.end[:0]
+	return out(o)
+}
+
+func (w *window) outType(c int) types.Type {
+	if c < len(w.n.Out) {
+		return w.n.Out[c].Type
+	}
+	return types.Of(types.Timestamptz)
+}
+
+func (w *window) Finish(Emit) error { return nil }
+
+// Advance passes the watermark on: a window is closed when the watermark has
+// reached its end.
+func (w *window) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(w.n, wm), nil }
