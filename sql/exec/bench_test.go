@@ -1,0 +1,213 @@
+package exec
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// drive pushes each of bs to scan in a step of its own and reports the time a
+// row.
+func drive(b *testing.B, root *plan.Node, workers int, steps func(push func(scan *plan.Node, bs ...*delta.Batch))) {
+	b.Helper()
+	rows, out := 0, 0
+	for range b.N {
+		d, err := Build(root, Options{Env: &expr.Env{}, Workers: workers, Output: func(x *delta.Batch) error { out += x.N; return nil }})
+		if err != nil {
+			b.Fatal(err)
+		}
+		steps(func(scan *plan.Node, bs ...*delta.Batch) {
+			d.Begin(nil)
+			for _, x := range bs {
+				rows += x.N
+				if err := d.Push(scan, x); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := d.Finish(); err != nil {
+				b.Fatal(err)
+			}
+			d.Commit()
+		})
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
+	b.ReportMetric(float64(out)/float64(rows), "out/row")
+	b.ReportMetric(0, "ns/op")
+}
+
+// ints makes n columns of rows from to to; f gives column c of row i.
+func intCols(from, to, n int, f func(i, c int) int64) *delta.Batch {
+	b := &delta.Batch{N: to - from}
+	for c := range n {
+		v := delta.NewVec(types.Of(types.Int8), b.N)
+		for i := from; i < to; i++ {
+			v.AppendInt(f(i, c))
+		}
+		b.Cols = append(b.Cols, v)
+	}
+	return b
+}
+
+func intColumns(n int) (out []plan.Column) {
+	for c := range n {
+		out = append(out, column(fmt.Sprint("c", c), types.Int8))
+	}
+	return out
+}
+
+// BenchmarkMap filters half of the rows of 7 columns and projects 4 of them.
+func BenchmarkMap(b *testing.B) {
+	scan := scanOf(1, intColumns(7)...)
+	root := &plan.Node{ID: 2, Op: plan.Map, Inputs: []*plan.Node{scan}, Out: intColumns(4),
+		Filter: less(colExpr(scan, 0), constInt(500)),
+		Exprs: []*expr.Expr{colExpr(scan, 1), colExpr(scan, 2), colExpr(scan, 3),
+			callExpr("+(bigint,bigint)", types.Int8, colExpr(scan, 4), colExpr(scan, 5))}}
+	rng := rand.New(rand.NewSource(1))
+	in := intCols(0, delta.MaxRows, 7, func(i, c int) int64 { return int64(rng.Intn(1000)) })
+	drive(b, root, 1, func(push func(*plan.Node, ...*delta.Batch)) {
+		for range 20 {
+			push(scan, in, in, in, in, in)
+		}
+	})
+}
+
+func BenchmarkExchange(b *testing.B) {
+	scan := scanOf(1, append(intColumns(3), column("s", types.Text))...)
+	root := exchangeOf(2, scan, 0)
+	rng := rand.New(rand.NewSource(1))
+	in := intCols(0, delta.MaxRows, 3, func(i, c int) int64 { return int64(rng.Intn(1000)) })
+	v := delta.NewVec(types.Of(types.Text), in.N)
+	for range in.N {
+		v.AppendBytes([]byte("sixteen letters."))
+	}
+	in.Cols = append(in.Cols, v)
+	drive(b, root, 2, func(push func(*plan.Node, ...*delta.Batch)) {
+		for range 20 {
+			push(scan, in, in, in, in, in, in)
+		}
+	})
+}
+
+// BenchmarkJoin inserts rows with one match each: n keys on either side, in
+// random order.
+func BenchmarkJoin(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l, r := scanOf(1, intColumns(3)...), scanOf(2, intColumns(3)...)
+			root := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{0}, RightKey: []int{0},
+				Inputs: []*plan.Node{l, r}, Out: intColumns(6)}
+			perm := rand.New(rand.NewSource(1)).Perm(n)
+			drive(b, root, 1, func(push func(*plan.Node, ...*delta.Batch)) {
+				for from := 0; from+delta.MaxRows <= n; from += delta.MaxRows {
+					in := intCols(from, from+delta.MaxRows, 3, func(i, c int) int64 {
+						if c == 0 {
+							return int64(perm[i])
+						}
+						return int64(i + c)
+					})
+					push(l, in)
+					push(r, in)
+				}
+			})
+		})
+	}
+}
+
+func textVec(n int, f func(i int) string) *delta.Vec {
+	v := delta.NewVec(types.Of(types.Text), n)
+	for i := range n {
+		v.AppendBytes([]byte(f(i)))
+	}
+	return v
+}
+
+// BenchmarkQ3 is Nexmark's q3: auctions of one category with their sellers,
+// persons of three states. Few rows reach the join.
+func BenchmarkQ3(b *testing.B) {
+	auction := scanOf(1, column("id", types.Int8), column("seller", types.Int8), column("category", types.Int8))
+	person := scanOf(2, column("id", types.Int8), column("name", types.Text), column("city", types.Text), column("state", types.Int8))
+	a := &plan.Node{ID: 3, Op: plan.Map, Inputs: []*plan.Node{auction}, Out: auction.Out[:2],
+		Filter: less(colExpr(auction, 2), constInt(1)), Exprs: []*expr.Expr{colExpr(auction, 0), colExpr(auction, 1)}}
+	p := &plan.Node{ID: 4, Op: plan.Map, Inputs: []*plan.Node{person}, Out: person.Out, Filter: less(colExpr(person, 3), constInt(1))}
+	root := &plan.Node{ID: 5, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{1}, RightKey: []int{0}, Inputs: []*plan.Node{a, p},
+		Out: append(append([]plan.Column{}, a.Out...), p.Out...)}
+	const steps = 40
+	var as, ps []*delta.Batch
+	rng := rand.New(rand.NewSource(1))
+	for k := range steps {
+		as = append(as, intCols(0, delta.MaxRows, 3, func(i, c int) int64 {
+			return []int64{int64(k*delta.MaxRows + i), int64(rng.Intn(1 + k*delta.MaxRows/3)), int64(rng.Intn(10))}[c]
+		}))
+		n := delta.MaxRows / 3
+		x := intCols(0, n, 1, func(i, c int) int64 { return int64(k*n + i) })
+		x.Cols = append(x.Cols, textVec(n, func(i int) string { return "peter jones" }), textVec(n, func(i int) string { return "san francisco" }),
+			intCols(0, n, 1, func(i, c int) int64 { return int64(rng.Intn(6)) }).Cols[0])
+		ps = append(ps, x)
+	}
+	drive(b, root, 1, func(push func(*plan.Node, ...*delta.Batch)) {
+		for k := range steps {
+			push(auction, as[k])
+			push(person, ps[k])
+		}
+	})
+}
+
+// BenchmarkQ8 is Nexmark's q8 in its shape: persons and auctions of a window
+// by person, every row stored.
+func BenchmarkQ8(b *testing.B) {
+	auction := scanOf(1, column("seller", types.Int8), column("window", types.Int8))
+	person := scanOf(2, column("id", types.Int8), column("name", types.Text), column("window", types.Int8))
+	root := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{0, 1}, RightKey: []int{0, 2},
+		Inputs: []*plan.Node{auction, person}, Out: append(append([]plan.Column{}, auction.Out...), person.Out...)}
+	const steps = 60
+	var as, ps []*delta.Batch
+	rng := rand.New(rand.NewSource(1))
+	n := delta.MaxRows / 3
+	for k := range steps {
+		ps = append(ps, &delta.Batch{N: n, Cols: []*delta.Vec{
+			intCols(0, n, 1, func(i, _ int) int64 { return int64(k*n + i) }).Cols[0],
+			textVec(n, func(i int) string { return "peter jones" }),
+			intCols(0, n, 1, func(i, _ int) int64 { return int64(k / 10) }).Cols[0]}})
+		as = append(as, intCols(0, delta.MaxRows, 2, func(i, c int) int64 {
+			if c == 0 {
+				return int64((k+1)*n - 1 - rng.Intn(min((k+1)*n, 10*n)))
+			}
+			return int64(k / 10)
+		}))
+	}
+	drive(b, root, 1, func(push func(*plan.Node, ...*delta.Batch)) {
+		for k := range steps {
+			push(person, ps[k])
+			push(auction, as[k])
+		}
+	})
+}
+
+func BenchmarkDistinct(b *testing.B) {
+	for _, n := range []int{10_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			scan := scanOf(1, intColumns(2)...)
+			root := &plan.Node{ID: 2, Op: plan.Distinct, Inputs: []*plan.Node{scan}, Out: scan.Out}
+			rng := rand.New(rand.NewSource(1))
+			var in []*delta.Batch
+			for range 256 {
+				in = append(in, intCols(0, delta.MaxRows, 2, func(i, c int) int64 {
+					if c == 0 {
+						return int64(rng.Intn(n))
+					}
+					return 1
+				}))
+			}
+			drive(b, root, 1, func(push func(*plan.Node, ...*delta.Batch)) {
+				for _, x := range in {
+					push(scan, x)
+				}
+			})
+		})
+	}
+}
