@@ -35,11 +35,9 @@ func (b *builder) hash(n *plan.Node, sub, worker int, o state.HashOptions) *stat
 	if b.opts.States != nil {
 		t = b.opts.States.Hash(n.ID, sub, worker, o)
 	} else {
-		t = newHash(o)
+		t = state.NewHash(o)
 	}
-	if t, ok := any(t).(table); ok {
-		b.cur.tables = append(b.cur.tables, t)
-	}
+	b.cur.tables = append(b.cur.tables, t)
 	return t
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
 )
 
 // ErrDone, returned by Options.Output, says that no more rows are wanted. Push
@@ -157,6 +158,7 @@ func (d *Dataflow) Begin(ctx *expr.Context) {
 	d.step.ctx = ctx
 	d.stepRows = 0
 	d.starting = false
+	d.ownTables(state.Table.Begin)
 }
 
 // scan returns the position of a Scan node.
@@ -298,6 +300,7 @@ func (d *Dataflow) runLevel(busy []*worker, l int, finish bool) error {
 func (d *Dataflow) Commit() {
 	d.started = true
 	copy(d.committed, d.wm)
+	d.ownTables(state.Table.Commit)
 	for _, w := range d.workers {
 		for _, x := range w.insts {
 			if s, ok := x.op.(Stepper); ok {
@@ -311,6 +314,7 @@ func (d *Dataflow) Commit() {
 func (d *Dataflow) Rollback() {
 	copy(d.wm, d.committed)
 	d.waiting = 0
+	d.ownTables(state.Table.Rollback)
 	for _, w := range d.workers {
 		w.reset(d.wm)
 		for _, x := range w.insts {

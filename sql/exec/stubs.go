@@ -3,7 +3,6 @@ package exec
 import (
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
-	"github.com/streamsql/streamsql/state"
 )
 
 func unsupported(n *plan.Node) (Operator, error) {
@@ -14,4 +13,3 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error)  { return un
 func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 
-func newHash(o state.HashOptions) *state.Hash { return state.NewHash(o) }

@@ -9,6 +9,7 @@ import (
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
 )
 
 // worker is one worker's instances of all operators. Its fields are used by one
@@ -60,6 +61,23 @@ type reader struct {
 type table interface {
 	Len() int
 	Bytes() int64
+}
+
+// ownTables calls fn with the tables that the dataflow has to step itself: those
+// that no States gave it.
+func (d *Dataflow) ownTables(fn func(t state.Table)) {
+	if d.opts.States != nil {
+		return
+	}
+	for _, w := range d.workers {
+		for _, x := range w.insts {
+			for _, t := range x.tables {
+				if t, ok := t.(state.Table); ok {
+					fn(t)
+				}
+			}
+		}
+	}
 }
 
 func (d *Dataflow) addWorker(b *builder, id int) error {
@@ -301,10 +319,8 @@ func (w *worker) deliver() {
 func (w *worker) tableErr() error {
 	for _, x := range w.insts {
 		for _, t := range x.tables {
-			if e, ok := t.(interface{ Err() error }); ok {
-				if err := e.Err(); err != nil {
-					return err
-				}
+			if t, ok := t.(state.Table); ok && t.Err() != nil {
+				return t.Err()
 			}
 		}
 	}
