@@ -101,3 +101,4 @@ func (o *rowsOut) flush(out Emit) error {
 	}
 	return out(b)
 }
+func gather(b *delta.Batch, sel []int32) *delta.Batch { return b.Gather(sel) }

@@ -167,3 +167,46 @@ func TestWindowInfinity(t *testing.T) {
 		t.Fatal("infinity is in a window")
 	}
 }
+
+// TestUnnest joins rows with a series of their own, in numbered rows.
+func TestUnnest(t *testing.T) {
+	scan := scanOf(1, column("a", types.Int8), column("s", types.Text))
+	key, args, _, _, err := (&expr.Env{}).SetFunc("generate_series", []*expr.Expr{constInt(1), colExpr(scan, 0)}, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &plan.Node{ID: 2, Op: plan.Unnest, Inputs: []*plan.Node{scan}, SetFn: key, Exprs: args, Ordinality: true,
+		Out: append(scan.Out[:2:2], column("g", types.Int8), column("ordinality", types.Int8))}
+	model := func(in []*zset) *zset {
+		out := newZset()
+		in[0].each(func(r []types.Datum, w int64) {
+			for k := int64(1); !r[0].Null && k <= r[0].I; k++ {
+				out.add(root.Out, []types.Datum{r[0], r[1], intD(k), intD(k)}, w)
+			}
+		})
+		return out
+	}
+	gen := func(rng *rand.Rand, _ int) []types.Datum {
+		return []types.Datum{maybeNull(rng, intD(int64(rng.Intn(5)-1))), textD("x")}
+	}
+	for seed := range int64(10) {
+		trial{root: root, gen: gen, model: model}.run(t, seed)
+	}
+
+	// Without an input, and longer than a batch.
+	key, args, _, _, err = (&expr.Env{}).SetFunc("generate_series", []*expr.Expr{constInt(1), constInt(10_000)}, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = &plan.Node{ID: 2, Op: plan.Unnest, SetFn: key, Exprs: args, Out: []plan.Column{column("g", types.Int8)}}
+	for _, workers := range []int{1, 3} {
+		d, out := collect(t, root, workers, true)
+		d.Begin(nil)
+		if err := d.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if len(out.w) != 10_000 {
+			t.Fatalf("%d rows", len(out.w))
+		}
+	}
+}

@@ -12,4 +12,3 @@ func unsupported(n *plan.Node) (Operator, error) {
 func newAgg(n *plan.Node, b *builder, worker int) (Operator, error)  { return unsupported(n) }
 func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
-
