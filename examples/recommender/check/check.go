@@ -55,7 +55,7 @@ func epoch(ctx context.Context, q Query, log *Log, category map[string]string) (
 		}
 		read[v.name], m.Rows[v.name] = rows, len(rows)
 	}
-	rows, err := q(ctx, "SELECT partition, \"offset\", epoch FROM streamsql.source_positions WHERE name = 'user_events'")
+	rows, err := q(ctx, "SELECT partition, next_offset, epoch FROM streamsql.source_positions WHERE source = 'user_events'")
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +77,14 @@ func epoch(ctx context.Context, q Query, log *Log, category map[string]string) (
 		at[[2]int64{int64(e.Partition), e.Offset}] = i
 	}
 	late := func(view string, mark func(*plain.Event)) error {
-		rows, err := q(ctx, "SELECT kafka_partition, kafka_offset FROM "+view+"_late")
+		rows, err := q(ctx, `SELECT "row"->>'kafka_partition', "row"->>'kafka_offset', sum(weight) FROM `+view+`_late GROUP BY 1, 2 HAVING sum(weight) <> 0`)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s_late: %w", view, err)
 		}
 		for _, r := range rows {
+			if r[2] != "1" {
+				return fmt.Errorf("%s_late has record %s of partition %s %s times", view, r[1], r[0], r[2])
+			}
 			p, _ := strconv.ParseInt(r[0], 10, 32)
 			off, _ := strconv.ParseInt(r[1], 10, 64)
 			i, ok := at[[2]int64{p, off}]
