@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"engine":       {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "sql/ast", "sql/parser", "sql/catalog", "sql/planner", "sql/exec", "state", "checkpoint", "connector", "udf"},
 	"bench":        {"connector", "connector/file", "connector/nexmark", "engine", "sql/delta", "sql/types"},
 	"server":       {"sql/sqlerr", "sql/types", "engine", "wire"},
-	"sqllogictest": {"sql/sqlerr", "sql/types"},
+	"sqllogictest": {"sql/sqlerr", "sql/types", "internal/pgtest"},
 	"state":        {"sql/sqlerr"},
 	"checkpoint":   {"sql/sqlerr"},
 	"connector":    {"sql/sqlerr", "sql/types", "sql/delta"},
@@ -46,10 +46,12 @@ var allowed = map[string][]string{
 
 	"connector/kafka/broker": {},
 
+	"crashtest":                   {"connector/kafka/broker", "examples", "examples/recommender/check", "examples/recommender/tastes"},
+	"internal/pgtest":             {},
 	"examples":                    {"sql/parser", "sql/ast"},
 	"examples/recommender":        {"udf", "sql/types", "sql/delta"},
 	"examples/recommender/plain":  {"examples/recommender"},
-	"examples/recommender/check":  {"examples/recommender/plain", "examples/recommender/tastes"},
+	"examples/recommender/check":  {"examples", "examples/recommender/plain", "examples/recommender/tastes", "internal/pgtest"},
 	"examples/recommender/tastes": {"examples/recommender/plain"},
 }
 
