@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"server":       {"sql/sqlerr", "sql/types", "engine", "wire"},
 	"sqllogictest": {"sql/sqlerr", "sql/types", "internal/pgtest"},
 	"state":        {"sql/sqlerr"},
-	"checkpoint":   {"sql/sqlerr"},
+	"checkpoint":   {"sql/sqlerr", "state"},
 	"connector":    {"sql/sqlerr", "sql/types", "sql/delta"},
 	"udf":          {"sql/sqlerr", "sql/types", "sql/delta"},
 	"wire":         {"sql/sqlerr", "sql/types"},

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble"
@@ -18,6 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/vfs"
 
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
 )
 
 // FormatVersion is the version of the data directory's layout that this code
@@ -74,6 +76,9 @@ type Store struct {
 	epoch atomic.Uint64
 	meta  atomic.Pointer[[]byte]
 	fatal atomic.Pointer[sqlerr.Error] // set once: the store is lost to this process
+
+	mu   sync.Mutex
+	pins map[*pebble.Snapshot]struct{} // to be closed before the database is
 }
 
 // OpenStore opens the data directory dir, made if it is not there. Errors:
@@ -90,7 +95,7 @@ func OpenStore(dir string, opts StoreOptions) (*Store, error) {
 		return nil, sqlerr.New("55006", "data directory %s is in use by another process", dir).
 			WithDetail("%v", err).WithHint("Stop the other server, or give this one a directory of its own with --data.")
 	}
-	s := &Store{lock: lock}
+	s := &Store{lock: lock, pins: map[*pebble.Snapshot]struct{}{}}
 	if err := s.open(dir, opts); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -287,6 +292,17 @@ func (w *Writer) Delete(op uint32, key []byte) {
 	w.err = errors.Join(w.err, w.b.Delete(w.buf, nil))
 }
 
+// Table returns a writer for the state of operator op.
+func (w *Writer) Table(op uint32) state.Writer { return tableWriter{w, op} }
+
+type tableWriter struct {
+	w  *Writer
+	op uint32
+}
+
+func (t tableWriter) Set(key, value []byte) { t.w.Set(t.op, key, value) }
+func (t tableWriter) Delete(key []byte)     { t.w.Delete(t.op, key) }
+
 // DeleteAll removes the whole state of operator op.
 func (w *Writer) DeleteAll(op uint32) {
 	w.err = errors.Join(w.err, w.b.DeleteRange(stateKey(nil, op, nil), opEnd(op), nil))
@@ -317,54 +333,18 @@ func (s *Store) Commit(epoch uint64, meta []byte, fill func(*Writer) error) (int
 	return n, w.b.Close()
 }
 
-// Get returns a state entry of operator op, or nil when there is none.
-func (s *Store) Get(op uint32, key []byte) ([]byte, error) {
-	if e := s.fatal.Load(); e != nil {
-		return nil, e
-	}
-	v, closer, err := s.db.Get(stateKey(nil, op, key))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, pebbleError("read", err)
-	}
-	defer func() { _ = closer.Close() }()
-	return append(make([]byte, 0, len(v)), v...), nil
-}
-
-// Scan calls fn with the state entries of operator op whose keys are at least
-// lower and less than upper (nil: no bound), in the order of their bytes, until
-// fn returns an error. Key and value are fn's only during the call.
-func (s *Store) Scan(op uint32, lower, upper []byte, fn func(key, value []byte) error) error {
-	if e := s.fatal.Load(); e != nil {
-		return e
-	}
-	o := pebble.IterOptions{LowerBound: stateKey(nil, op, lower), UpperBound: opEnd(op)}
-	if upper != nil {
-		o.UpperBound = stateKey(nil, op, upper)
-	}
-	it, err := s.db.NewIter(&o)
-	if err != nil {
-		return pebbleError("read", err)
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := fn(it.Key()[5:], it.Value()); err != nil {
-			return errors.Join(err, it.Close())
-		}
-	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return pebbleError("read", err)
-	}
-	return nil
-}
-
 // Close releases the directory. What was committed is durable already. A store
 // that a failed write has lost keeps Pebble's own lock until the process ends.
 func (s *Store) Close() error {
 	if s.fatal.Load() != nil { // Pebble may hold locks that nobody releases
 		return s.lock.Close()
 	}
+	s.mu.Lock()
+	for p := range s.pins {
+		_ = p.Close()
+	}
+	s.pins = nil
+	s.mu.Unlock()
 	return errors.Join(s.guard(s.db.Close), s.lock.Close())
 }
 

@@ -76,7 +76,7 @@ func (s *node) read(r Reader, at []byte) (page, error) {
 		}
 		return l.append(key, value)
 	})
-	if err != nil && err != errPage {
+	if err != nil && !errors.Is(err, errPage) {
 		return page{}, err
 	}
 	return p, nil
@@ -108,14 +108,14 @@ func (s *node) readBack(r Reader, to []byte) (page, error) {
 		}
 		return back.append(key, value)
 	})
-	if err != nil && err != errPage {
+	if err != nil && !errors.Is(err, errPage) {
 		return page{}, err
 	}
 	for i := len(back.ws) - 1; i >= 0; i-- {
 		l.appendKeys(&back, i, i+1)
 		l.ws = append(l.ws, back.ws[i])
 	}
-	if err == errPage {
+	if err != nil {
 		p.lo = bytes.Clone(l.key(0))
 	}
 	return p, nil
