@@ -1,12 +1,11 @@
 package exec
 
 import (
-	"bytes"
-
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
 	"github.com/streamsql/streamsql/state"
 )
 
@@ -32,6 +31,9 @@ type join struct {
 	out      rowsOut
 	matches  []int64 // of each row of the batch: weight of its matches
 	sel      []int32
+	groups   groups
+	it       rowIter
+	key      []byte
 }
 
 // joinSide is what is kept of an input.
@@ -46,15 +48,14 @@ type joinSide struct {
 	semi   bool
 	wide   bool
 
-	rows  *state.Tree // key group | AppendEq of the key | AppendKey of the row → weight; nil: not needed
-	count *state.Tree // key group | AppendEq of the key → weight of the rows; nil: not needed
-	match *state.Tree // as rows → weight of the row's matches; nil: not needed
-	cur   *state.Cursor
+	store *rowStore   // key group | AppendEq of the key → rows
+	match *state.Tree // the same key, AppendRowKey of the row → weight of the row's matches; nil: not needed
 
-	keys    Keys // of the batch: key and row
-	keyLen  []int32
+	keys    Keys    // of the batch: the join keys
+	rows    Keys    // and the rows
 	at      []int32 // row of the batch, of each key
-	order   keyOrder
+	own     []int32 // entry of this side's store, of each key
+	other   []int32 // entry of the other side's, -1: none
 	null    []int32 // rows of the batch with a NULL in their key
 	keyVecs []*delta.Vec
 	nulls   []*delta.Vec // columns of delta.MaxRows NULLs
@@ -63,7 +64,7 @@ type joinSide struct {
 // State tables of a join.
 const (
 	joinRows  = 0 // and 1
-	joinCount = 2
+	joinTree  = 2
 	joinMatch = 4
 )
 
@@ -97,16 +98,20 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 	}
 	for s := range j.side {
-		x, o := &j.side[s], &j.side[1-s]
+		x := &j.side[s]
 		x.cols = n.Inputs[s].Out
 		x.nullSafe = n.NullSafe
 		x.pairs, x.wide = wide, wide
-		if wide || s == 0 || j.residual != nil {
-			x.rows = b.tree(n, joinRows+s, worker)
-			x.cur = x.rows.Cursor()
+		var ts []types.Type
+		for _, c := range x.key {
+			ts = append(ts, x.cols[c].Type)
 		}
-		if o.lonely && j.residual == nil {
-			x.count = b.tree(n, joinCount+s, worker)
+		h := b.hash(n, joinRows+s, worker, state.HashOptions{Words: rowsWords, Inline: keyRoom(ts)})
+		// Of the right side of a semi or anti join the weight is all that matters.
+		if wide || s == 0 || j.residual != nil {
+			x.store = newRowStore(h, b.tree(n, joinTree+s, worker))
+		} else {
+			x.store = newRowStore(h, nil)
 		}
 		if x.lonely && j.residual != nil {
 			x.match = b.tree(n, joinMatch+s, worker)
@@ -140,22 +145,24 @@ func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 		return nil
 	}
 	j.pairs.begin(j, in, b)
-	order := x.order.sort(&x.keys)
+	x.own = x.store.h.Lookup(x.keys.Buf, x.keys.Off, true, x.own[:0])
+	x.other = o.store.h.Lookup(x.keys.Buf, x.keys.Off, false, x.other[:0])
+	j.groups.build(x.own)
+	var err error
 	if j.residual != nil {
-		return j.applyResidual(x, o, order, b, out)
-	}
-	for from := 0; from < len(order); {
-		key := x.keyOf(order[from].i)
-		to, sum := from, int64(0)
-		for ; to < len(order) && bytes.Equal(x.keyOf(order[to].i), key); to++ {
-			sum += b.Weight(int(x.at[order[to].i]))
+		err = j.applyResidual(x, o, b, out)
+	} else {
+		for _, g := range j.groups.list {
+			if err = j.applyKey(in, g, b, out); err != nil {
+				break
+			}
 		}
-		if err := j.applyKey(in, key, order[from:to], sum, b, out); err != nil {
-			return err
+		if err == nil {
+			err = j.pairs.flush(out)
 		}
-		from = to
 	}
-	if err := j.pairs.flush(out); err != nil {
+	x.store.sweep()
+	if err != nil {
 		return err
 	}
 	return j.out.flush(out)
@@ -164,7 +171,8 @@ func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 // encode makes the keys of a batch.
 func (x *joinSide) encode(b *delta.Batch) {
 	x.keys.Reset()
-	x.keyLen, x.at, x.null = x.keyLen[:0], x.at[:0], x.null[:0]
+	x.rows.Reset()
+	x.at, x.null = x.at[:0], x.null[:0]
 	x.keyVecs = pick(x.keyVecs, b, x.key)
 	nullable := false
 	if !x.nullSafe {
@@ -185,127 +193,121 @@ rows:
 		start := len(x.keys.Buf)
 		x.keys.Buf = AppendRowEq(append(x.keys.Buf, 0), x.keyVecs, i)
 		x.keys.Buf[start] = KeyGroup(x.keys.Buf[start+1:])
-		x.keyLen = append(x.keyLen, int32(len(x.keys.Buf)-start))
-		if x.rows != nil {
-			x.keys.Buf = AppendRowKey(x.keys.Buf, b.Cols, i, nil)
-		}
 		x.keys.End()
+		if x.store.keep {
+			x.rows.Buf = AppendRowKey(x.rows.Buf, b.Cols, i, nil)
+		}
+		x.rows.End()
 		x.at = append(x.at, int32(i))
 	}
 }
 
-// keyOf returns the key part of entry i of keys.
-func (x *joinSide) keyOf(i int32) []byte {
-	k := x.keys.At(int(i))
-	return k[:x.keyLen[i]:x.keyLen[i]]
-}
-
-// applyKey takes the rows of a batch under one key; sum is their weight. There
-// is no residual condition.
-func (j *join) applyKey(in int, key []byte, rows []sortKey, sum int64, b *delta.Batch, out Emit) error {
+// applyKey takes the rows of a batch under one key. There is no residual
+// condition.
+func (j *join) applyKey(in int, g keyGroup, b *delta.Batch, out Emit) error {
 	x, o := &j.side[in], &j.side[1-in]
-	var before, after int64
-	if x.count != nil {
-		before, after = x.count.Add(key, sum)
+	key, other := x.keys.At(int(g.first)), x.other[g.first]
+	sum := int64(0)
+	for k := g.first; k >= 0; k = j.groups.next[k] {
+		sum += b.Weight(int(x.at[k]))
 	}
+	before := x.store.weight(g.id)
+	after := before + sum
+	weight := o.store.weight(other)
 	shown := o.lonely && (before > 0) != (after > 0) // the other side's lonely rows come or go
-	var weight int64                                 // of the other side's rows
-	if x.pairs || shown {
-		for ok := o.cur.Seek(key); ok; ok = o.cur.Next() {
-			k := o.cur.Key()
-			if !bytes.HasPrefix(k, key) {
-				break
-			}
-			m := o.cur.Weight()
-			weight += m
+	if other >= 0 && (x.pairs || shown) {
+		it := &j.it
+		for it.start(o.store, other, key); it.next(); {
 			if x.pairs {
-				for _, r := range rows {
-					i := x.at[r.i]
-					if err := j.pairs.add(i, b.Weight(int(i)), k, len(key), m, out); err != nil {
+				for k := g.first; k >= 0; k = j.groups.next[k] {
+					i := x.at[k]
+					if err := j.pairs.add(i, b.Weight(int(i)), key, it, out); err != nil {
 						return err
 					}
 				}
 			}
 			if shown {
-				w := m
+				w := it.w
 				if (after > 0) != o.semi {
-					w = -m
+					w = -w
 				}
-				if err := j.lonelyRow(1-in, k[len(key):], w, out); err != nil {
+				if err := j.lonelyRow(1-in, it.row, w, out); err != nil {
 					return err
 				}
 			}
 		}
-	} else if o.count != nil {
-		weight = o.count.Get(key)
 	}
-	for _, r := range rows {
-		i := int(x.at[r.i])
+	x.store.begin(g.id, key, sum)
+	for k := g.first; k >= 0; k = j.groups.next[k] {
+		i := int(x.at[k])
 		if x.lonely && (weight > 0) == x.semi {
 			if err := j.ownRow(in, b, i, out); err != nil {
 				return err
 			}
 		}
-		if x.rows != nil {
-			x.rows.Add(x.keys.At(int(r.i)), b.Weight(i))
+		if x.store.keep {
+			x.store.add(x.rows.At(int(k)), b.Weight(i))
 		}
 	}
+	x.store.end()
 	return nil
 }
 
 // applyResidual takes a batch when there is a residual condition.
-func (j *join) applyResidual(x, o *joinSide, order []sortKey, b *delta.Batch, out Emit) error {
+func (j *join) applyResidual(x, o *joinSide, b *delta.Batch, out Emit) error {
 	if cap(j.matches) < b.N {
 		j.matches = make([]int64, max(b.N, 256))
 	}
 	j.matches = j.matches[:b.N]
 	clear(j.matches)
-	for from := 0; from < len(order); {
-		key := x.keyOf(order[from].i)
-		to := from + 1
-		for to < len(order) && bytes.Equal(x.keyOf(order[to].i), key) {
-			to++
+	it := &j.it
+	for _, g := range j.groups.list {
+		key, other := x.keys.At(int(g.first)), x.other[g.first]
+		if other < 0 {
+			continue
 		}
-		for ok := o.cur.Seek(key); ok; ok = o.cur.Next() {
-			k := o.cur.Key()
-			if !bytes.HasPrefix(k, key) {
-				break
-			}
-			m := o.cur.Weight()
-			for _, r := range order[from:to] {
-				i := x.at[r.i]
-				if err := j.pairs.add(i, b.Weight(int(i)), k, len(key), m, out); err != nil {
+		for it.start(o.store, other, key); it.next(); {
+			for k := g.first; k >= 0; k = j.groups.next[k] {
+				i := x.at[k]
+				if err := j.pairs.add(i, b.Weight(int(i)), key, it, out); err != nil {
 					return err
 				}
 			}
 		}
-		from = to
 	}
 	if err := j.pairs.flush(out); err != nil {
 		return err
 	}
-	for _, r := range order {
-		i := int(x.at[r.i])
-		k := x.keys.At(int(r.i))
-		w, m := b.Weight(i), j.matches[i]
-		if x.lonely && (m > 0) == x.semi {
-			if err := j.ownRow(j.pairs.in, b, i, out); err != nil {
-				return err
+	for _, g := range j.groups.list {
+		sum := int64(0)
+		for k := g.first; k >= 0; k = j.groups.next[k] {
+			sum += b.Weight(int(x.at[k]))
+		}
+		key := x.keys.At(int(g.first))
+		x.store.begin(g.id, key, sum)
+		for k := g.first; k >= 0; k = j.groups.next[k] {
+			i := int(x.at[k])
+			m := j.matches[i]
+			if x.lonely && (m > 0) == x.semi {
+				if err := j.ownRow(j.pairs.in, b, i, out); err != nil {
+					return err
+				}
 			}
+			row := x.rows.At(int(k))
+			old, new := x.store.add(row, b.Weight(i))
+			if x.match == nil || m == 0 || (old == 0) == (new == 0) {
+				continue
+			}
+			// Rows that are not there have no count of matches.
+			if old != 0 {
+				m = -m
+			}
+			j.key = append(append(j.key[:0], key...), row...)
+			x.match.Add(j.key, m)
 		}
-		old, new := x.rows.Add(k, w)
-		if x.match == nil {
-			continue
-		}
-		// Rows that are not there have no count of matches.
-		switch {
-		case old == 0 && new != 0:
-			x.match.Add(k, m)
-		case old != 0 && new == 0:
-			x.match.Add(k, -m)
-		}
+		x.store.end()
 	}
-	return j.out.flush(out)
+	return nil
 }
 
 // ownRow emits row i of the batch of side in, with NULLs for the other if the

@@ -33,24 +33,24 @@ func (p *joinPairs) clear() {
 	p.bytes = 0
 }
 
-// add adds row i of the batch, of weight w, with the other side's row whose
-// key is k, of which keyLen bytes are the join key, and whose weight is m.
-func (p *joinPairs) add(i int32, w int64, k []byte, keyLen int, m int64, out Emit) error {
+// add adds row i of the batch, of weight w, with the row of the other side at
+// which it stands, under the join key key.
+func (p *joinPairs) add(i int32, w int64, key []byte, it *rowIter, out Emit) error {
 	o := &p.j.side[1-p.in]
 	if p.other == nil {
 		p.other = newCols(o.cols, 64)
 	}
 	p.sel = append(p.sel, i)
-	p.w = append(p.w, w*m)
-	p.m = append(p.m, m)
-	if _, err := DecodeRow(k[keyLen:], nil, p.other); err != nil {
+	p.w = append(p.w, w*it.w)
+	p.m = append(p.m, it.w)
+	if _, err := DecodeRow(it.row, nil, p.other); err != nil {
 		return err
 	}
 	if o.match != nil {
-		p.keys.Buf = append(p.keys.Buf, k...)
+		p.keys.Buf = append(append(p.keys.Buf, key...), it.row...)
 		p.keys.End()
 	}
-	p.bytes += len(k)
+	p.bytes += len(it.row)
 	if len(p.sel) < delta.MaxRows && p.bytes < maxBuf {
 		return nil
 	}

@@ -103,14 +103,23 @@ func joinRow(rng *rand.Rand, scan int) []types.Datum {
 	return []types.Datum{v, k, s}
 }
 
-func TestJoin(t *testing.T) {
+func TestJoin(t *testing.T) { testJoin(t, 4) }
+
+// TestJoinSpill has the rows of a key move to the tree and back.
+func TestJoinSpill(t *testing.T) {
+	defer func(n int) { spillTail = n }(spillTail)
+	spillTail = 40
+	testJoin(t, 2)
+}
+
+func testJoin(t *testing.T, seeds int64) {
 	for _, kind := range joinKinds {
 		for nkeys := 0; nkeys <= 2; nkeys++ {
 			for _, nullSafe := range []bool{false, true} {
 				for _, residual := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%d/nullsafe=%v/residual=%v", kind, nkeys, nullSafe, residual), func(t *testing.T) {
 						p := joinPlan(kind, nkeys, nullSafe, residual)
-						for seed := range int64(4) {
+						for seed := range seeds {
 							trial{root: p, gen: joinRow, model: joinModel(p)}.run(t, seed)
 						}
 					})
