@@ -80,8 +80,8 @@ func (s *rowSet) run(b *delta.Batch, order []sortKey, from int) (to int, w int64
 	return to, w
 }
 
-// distinct emits each row once, as long as its weight is above zero. Of equal
-// rows that differ in form it shows the least.
+// distinct emits each row once, as long as its weight is above zero. Equal rows
+// can differ in form here (see distinctHash): it shows the least.
 type distinct struct {
 	n   *plan.Node
 	set rowSet
@@ -95,8 +95,12 @@ type distinct struct {
 var _ Operator = (*distinct)(nil)
 
 func newDistinct(n *plan.Node, b *builder, worker int) (Operator, error) {
+	set := newRowSet(n.Out)
+	if set.plain {
+		return newDistinctHash(n, b, worker), nil
+	}
 	t := b.tree(n, 0, worker)
-	return &distinct{n: n, set: newRowSet(n.Out), t: t, cur: t.Cursor(), out: rowsOut{cols: n.Out}}, nil
+	return &distinct{n: n, set: set, t: t, cur: t.Cursor(), out: rowsOut{cols: n.Out}}, nil
 }
 
 func (d *distinct) Apply(_ int, b *delta.Batch, out Emit) error {
@@ -109,16 +113,6 @@ func (d *distinct) Apply(_ int, b *delta.Batch, out Emit) error {
 			continue
 		}
 		key := d.set.keys.At(int(i))
-		if d.set.plain {
-			old, new := d.t.Add(key, w)
-			if (old > 0) == (new > 0) {
-				continue
-			}
-			if err := d.emit(key, len(key), sign(new > 0), out); err != nil {
-				return err
-			}
-			continue
-		}
 		eq := d.set.eq(i)
 		d.before = d.shown(d.before, eq)
 		d.t.Add(key, w)

@@ -173,6 +173,9 @@ func (tr trial) run(t *testing.T, seed int64) {
 			in[i] = newZset()
 		}
 		for step := range tr.steps {
+			if rng.Intn(3) == 0 {
+				tr.undone(t, rng, d, out)
+			}
 			d.Begin(&expr.Context{})
 			type pushed struct {
 				scan int
@@ -220,14 +223,33 @@ func (tr trial) run(t *testing.T, seed int64) {
 			}
 		}
 		tr.batch(t, rng, workers, in)
-		for _, w := range d.workers {
-			for _, x := range w.insts {
-				if len(x.wmIn) == 0 {
-					t.Fatal("no inputs")
-				}
+	}
+}
+
+// undone takes a step that is rolled back, in its midst or at its end.
+func (tr trial) undone(t *testing.T, rng *rand.Rand, d *Dataflow, out *zset) {
+	t.Helper()
+	before := *newZset()
+	out.each(func(row []types.Datum, w int64) { before.add(tr.root.Out, row, w) })
+	d.Begin(&expr.Context{})
+	for s, scan := range d.Scans() {
+		var cs []change
+		for range rng.Intn(tr.rows + 1) {
+			cs = append(cs, change{tr.gen(rng, s), 1})
+		}
+		for _, b := range batches(rng, scan.Out, cs) {
+			if err := d.Push(scan, b); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}
+	if rng.Intn(2) == 0 {
+		if err := d.Finish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Rollback()
+	*out = before
 }
 
 // batch runs the plan once over the whole input and compares.
