@@ -19,24 +19,14 @@ type reader struct {
 
 // Reader returns a reader of operator op's state at the last checkpoint. Any
 // number of goroutines may use it. Its errors are 58030, and XX001 for damage;
-// 55000 after Close.
+// 55000 after Close. It goes on reading from a store that is lost: what the last
+// checkpoint has of keys that the failed one was not to change is right.
 func (s *Store) Reader(op uint32) state.Reader { return &reader{s, op, s.db} }
 
 var _ state.BackReader = (*reader)(nil)
 
-// usable says whether reads can be answered.
-func (r *reader) usable() error {
-	if e := r.s.fatal.Load(); e != nil {
-		return e
-	}
-	return nil
-}
-
 // Get returns an entry, nil when there is none.
 func (r *reader) Get(key []byte) (value []byte, err error) {
-	if err := r.usable(); err != nil {
-		return nil, err
-	}
 	defer closed(&err)
 	var buf [128]byte
 	v, closer, err := r.db.Get(stateKey(buf[:0], r.op, key))
@@ -66,9 +56,6 @@ func (r *reader) ScanBack(lower, upper []byte, fn func(key, value []byte) error)
 }
 
 func (r *reader) walk(lower, upper []byte, first, next func(*pebble.Iterator) bool, fn func(key, value []byte) error) (err error) {
-	if err := r.usable(); err != nil {
-		return err
-	}
 	defer closed(&err)
 	o := pebble.IterOptions{LowerBound: stateKey(nil, r.op, lower), UpperBound: opEnd(r.op)}
 	if upper != nil {
@@ -106,7 +93,9 @@ func closed(err *error) {
 func (r *reader) Pin() (state.Reader, func()) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	if r.s.pins == nil || r.usable() != nil { // closed, or lost: reads say so
+	// Of a closed store reads say so; a lost one changes no more, and Pebble may hold
+	// the lock that a snapshot takes.
+	if r.s.pins == nil || r.s.fatal.Load() != nil {
 		return r, func() {}
 	}
 	snap := r.s.db.NewSnapshot()
@@ -165,9 +154,19 @@ func (s *Store) Size(op uint32) (n int64, err error) {
 }
 
 // Get returns a state entry of operator op, or nil when there is none.
-func (s *Store) Get(op uint32, key []byte) ([]byte, error) { return s.Reader(op).Get(key) }
+// A lost store refuses.
+func (s *Store) Get(op uint32, key []byte) ([]byte, error) {
+	if e := s.fatal.Load(); e != nil {
+		return nil, e
+	}
+	return s.Reader(op).Get(key)
+}
 
 // Scan calls fn with the state entries of operator op, as a Reader's Scan does.
+// A lost store refuses.
 func (s *Store) Scan(op uint32, lower, upper []byte, fn func(key, value []byte) error) error {
+	if e := s.fatal.Load(); e != nil {
+		return e
+	}
 	return s.Reader(op).Scan(lower, upper, fn)
 }

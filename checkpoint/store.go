@@ -76,6 +76,9 @@ type Store struct {
 	epoch atomic.Uint64
 	meta  atomic.Pointer[[]byte]
 	fatal atomic.Pointer[sqlerr.Error] // set once: the store is lost to this process
+	lost  chan struct{}                // closed then
+
+	failures atomic.Int32 // of Pebble's background work, in a row
 
 	mu   sync.Mutex
 	pins map[*pebble.Snapshot]struct{} // to be closed before the database is
@@ -95,7 +98,7 @@ func OpenStore(dir string, opts StoreOptions) (*Store, error) {
 		return nil, sqlerr.New("55006", "data directory %s is in use by another process", dir).
 			WithDetail("%v", err).WithHint("Stop the other server, or give this one a directory of its own with --data.")
 	}
-	s := &Store{lock: lock, pins: map[*pebble.Snapshot]struct{}{}}
+	s := &Store{lock: lock, lost: make(chan struct{}), pins: map[*pebble.Snapshot]struct{}{}}
 	if err := s.open(dir, opts); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -122,6 +125,11 @@ func (s *Store) open(dir string, opts StoreOptions) error {
 		L0StopWritesThreshold: 64,
 		Levels:                []pebble.LevelOptions{level},
 		Logger:                pebbleLog{s},
+		EventListener: &pebble.EventListener{
+			BackgroundError: s.backgroundError,
+			FlushEnd:        func(i pebble.FlushInfo) { s.backgroundDone(i.Err) },
+			CompactionEnd:   func(i pebble.CompactionInfo) { s.backgroundDone(i.Err) },
+		},
 	}
 	var db *pebble.DB
 	err := s.guard(func() (err error) {
@@ -230,12 +238,38 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 			err = cause // keeps the system's error code
 		}
 	}
-	l.s.fatal.CompareAndSwap(nil, pebbleError("write", err))
+	l.s.lose(err)
 	runtime.Goexit()
 }
 
+// lose gives the store up for this process.
+func (s *Store) lose(err error) {
+	if s.fatal.CompareAndSwap(nil, pebbleError("write", err)) {
+		close(s.lost)
+	}
+}
+
+// maxFailures is how often in a row Pebble's flushes and compactions may fail. It
+// tries again at once and for ever, while commits wait: on a full disk the
+// store is better lost with a clear error.
+const maxFailures = 16
+
+func (s *Store) backgroundError(err error) {
+	if s.failures.Add(1) >= maxFailures {
+		s.lose(err)
+		runtime.Goexit() // or it would go round and round
+	}
+}
+
+func (s *Store) backgroundDone(err error) {
+	if err == nil {
+		s.failures.Store(0)
+	}
+}
+
 // guard runs fn on a goroutine of its own, which Fatalf may end, and returns
-// the error that ended it.
+// the error that ended it. Pebble also panics, where a file of its own log cannot
+// be made: it holds locks then, and the store is lost as well.
 func (s *Store) guard(fn func() error) error {
 	if e := s.fatal.Load(); e != nil {
 		return e
@@ -243,16 +277,29 @@ func (s *Store) guard(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				err, ok := p.(error)
+				if !ok {
+					err = fmt.Errorf("%v", p)
+				}
+				s.lose(err)
+			}
+		}()
 		done <- fn()
 	}()
-	err, ok := <-done
-	if e := s.fatal.Load(); e != nil {
-		return e
+	select {
+	case err, ok := <-done:
+		if e := s.fatal.Load(); e != nil {
+			return e
+		}
+		if !ok {
+			return sqlerr.New(sqlerr.Internal, "the state store's call did not return")
+		}
+		return err
+	case <-s.lost: // fn may wait forever for the goroutine that Fatalf ended
+		return s.fatal.Load()
 	}
-	if !ok {
-		return sqlerr.New(sqlerr.Internal, "the state store's call did not return")
-	}
-	return err
 }
 
 // Epoch returns the epoch of the last checkpoint, 0 before the first.
@@ -345,7 +392,10 @@ func (s *Store) Close() error {
 	}
 	s.pins = nil
 	s.mu.Unlock()
-	return errors.Join(s.guard(s.db.Close), s.lock.Close())
+	if err := errors.Join(s.guard(s.db.Close), s.lock.Close()); err != nil {
+		return pebbleError("close", err)
+	}
+	return nil
 }
 
 // pebbleError is err, of the named operation on the state store, as a *sqlerr.Error.
