@@ -49,7 +49,10 @@ func sliceBatch(b *delta.Batch, from, to int) *delta.Batch {
 func batchBytes(b *delta.Batch) int64 {
 	n := 8 * len(b.W)
 	for _, v := range b.Cols {
-		n += 64 + 8*len(v.I) + 8*len(v.F) + 4*len(v.Off) + len(v.Buf)
+		n += 64 + 8*len(v.I) + 8*len(v.F) + 4*len(v.Off)
+		if len(v.Off) > 0 {
+			n += int(v.Off[len(v.Off)-1] - v.Off[0])
+		}
 	}
 	return int64(n)
 }

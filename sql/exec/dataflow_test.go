@@ -65,7 +65,9 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Begin(nil)
-	err = d.Push(d.Scans()[0], intBatch(4000, func(i int) int64 { return int64(i) }))
+	if err = d.Push(d.Scans()[0], intBatch(4000, func(i int) int64 { return int64(i) })); err == nil {
+		err = d.Finish()
+	}
 	if sqlerr.From(err) == nil || sqlerr.From(err).Code != sqlerr.QueryCanceled {
 		t.Fatal(err)
 	}

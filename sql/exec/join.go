@@ -27,6 +27,7 @@ type join struct {
 	step     *stepInfo
 	side     [2]joinSide
 	residual *expr.Program
+	batch    bool // see joinBatch
 	pairs    joinPairs
 	out      rowsOut
 	matches  []int64 // of each row of the batch: weight of its matches
@@ -116,13 +117,22 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 		if x.lonely && j.residual != nil {
 			x.match = b.tree(n, joinMatch+s, worker)
 		}
-		if x.wide {
-			for _, c := range x.cols {
-				x.nulls = append(x.nulls, nullVec(c, delta.MaxRows))
-			}
-		}
+	}
+	if b.opts.Batch {
+		j.batch = true
+		return &joinBatch{join: j, w: b.cur.w}, nil
 	}
 	return j, nil
+}
+
+// resized returns a slice of n zeros, in the memory of s if that is enough.
+func resized(s []int64, n int) []int64 {
+	if cap(s) < n {
+		return make([]int64, n, max(n, 256))
+	}
+	s = s[:n]
+	clear(s)
+	return s
 }
 
 func nullVec(c plan.Column, n int) *delta.Vec {
@@ -135,11 +145,9 @@ func nullVec(c plan.Column, n int) *delta.Vec {
 
 func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 	x, o := &j.side[in], &j.side[1-in]
-	x.encode(b)
-	if len(x.null) > 0 && x.lonely && !x.semi {
-		if err := j.emitWide(in, gather(b, x.null), out); err != nil {
-			return err
-		}
+	x.encode(b, x.store.keep)
+	if err := j.nullKeys(in, b, out); err != nil {
+		return err
 	}
 	if len(x.at) == 0 {
 		return nil
@@ -168,8 +176,17 @@ func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 	return j.out.flush(out)
 }
 
-// encode makes the keys of a batch.
-func (x *joinSide) encode(b *delta.Batch) {
+// nullKeys emits the rows of a batch that have no match as their key is NULL.
+func (j *join) nullKeys(in int, b *delta.Batch, out Emit) error {
+	x := &j.side[in]
+	if len(x.null) == 0 || !x.lonely || x.semi {
+		return nil
+	}
+	return j.emitWide(in, gather(b, x.null), out)
+}
+
+// encode makes the keys of a batch, and with rows the rows' own encoding.
+func (x *joinSide) encode(b *delta.Batch, rows bool) {
 	x.keys.Reset()
 	x.rows.Reset()
 	x.at, x.null = x.at[:0], x.null[:0]
@@ -180,13 +197,13 @@ func (x *joinSide) encode(b *delta.Batch) {
 			nullable = nullable || v.Nulls != nil
 		}
 	}
-rows:
+each:
 	for i := range b.N {
 		if nullable {
 			for _, v := range x.keyVecs {
 				if v.Null(i) {
 					x.null = append(x.null, int32(i))
-					continue rows
+					continue each
 				}
 			}
 		}
@@ -194,7 +211,7 @@ rows:
 		x.keys.Buf = AppendRowEq(append(x.keys.Buf, 0), x.keyVecs, i)
 		x.keys.Buf[start] = KeyGroup(x.keys.Buf[start+1:])
 		x.keys.End()
-		if x.store.keep {
+		if rows {
 			x.rows.Buf = AppendRowKey(x.rows.Buf, b.Cols, i, nil)
 		}
 		x.rows.End()
@@ -207,10 +224,7 @@ rows:
 func (j *join) applyKey(in int, g keyGroup, b *delta.Batch, out Emit) error {
 	x, o := &j.side[in], &j.side[1-in]
 	key, other := x.keys.At(int(g.first)), x.other[g.first]
-	sum := int64(0)
-	for k := g.first; k >= 0; k = j.groups.next[k] {
-		sum += b.Weight(int(x.at[k]))
-	}
+	sum := j.groups.weight(g, x.at, b)
 	before := x.store.weight(g.id)
 	after := before + sum
 	weight := o.store.weight(other)
@@ -255,11 +269,7 @@ func (j *join) applyKey(in int, g keyGroup, b *delta.Batch, out Emit) error {
 
 // applyResidual takes a batch when there is a residual condition.
 func (j *join) applyResidual(x, o *joinSide, b *delta.Batch, out Emit) error {
-	if cap(j.matches) < b.N {
-		j.matches = make([]int64, max(b.N, 256))
-	}
-	j.matches = j.matches[:b.N]
-	clear(j.matches)
+	j.matches = resized(j.matches, b.N)
 	it := &j.it
 	for _, g := range j.groups.list {
 		key, other := x.keys.At(int(g.first)), x.other[g.first]
@@ -279,12 +289,8 @@ func (j *join) applyResidual(x, o *joinSide, b *delta.Batch, out Emit) error {
 		return err
 	}
 	for _, g := range j.groups.list {
-		sum := int64(0)
-		for k := g.first; k >= 0; k = j.groups.next[k] {
-			sum += b.Weight(int(x.at[k]))
-		}
 		key := x.keys.At(int(g.first))
-		x.store.begin(g.id, key, sum)
+		x.store.begin(g.id, key, j.groups.weight(g, x.at, b))
 		for k := g.first; k >= 0; k = j.groups.next[k] {
 			i := int(x.at[k])
 			m := j.matches[i]
@@ -360,7 +366,11 @@ func (j *join) emitWide(s int, b *delta.Batch, out Emit) error {
 			o.Cols = append(o.Cols, b.Cols...)
 			continue
 		}
-		for _, v := range j.side[t].nulls {
+		x := &j.side[t]
+		for c := len(x.nulls); c < len(x.cols); c++ {
+			x.nulls = append(x.nulls, nullVec(x.cols[c], delta.MaxRows))
+		}
+		for _, v := range x.nulls {
 			o.Cols = append(o.Cols, sliceVec(v, 0, b.N))
 		}
 	}

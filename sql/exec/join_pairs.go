@@ -119,7 +119,7 @@ func (p *joinPairs) count(sel []int32, out Emit) error {
 	for _, k := range sel {
 		key := p.keys.At(int(k))
 		old, new := o.match.Add(key, p.b.Weight(int(p.sel[k])))
-		if (old > 0) == (new > 0) {
+		if j.batch || (old > 0) == (new > 0) {
 			continue
 		}
 		w := p.m[k]

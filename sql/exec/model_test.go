@@ -147,6 +147,11 @@ func collect(t *testing.T, root *plan.Node, workers int, batch bool) (*Dataflow,
 				return fmt.Errorf("column %d: %d rows of %s in a batch of %d", c, v.N, v.T, b.N)
 			}
 		}
+		for i := range b.N {
+			if batch && b.Weight(i) < 1 {
+				return fmt.Errorf("a row taken back in batch mode")
+			}
+		}
 		out.addBatch(root.Out, b)
 		return nil
 	}})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/types"
 	"github.com/streamsql/streamsql/state"
 )
@@ -293,4 +294,13 @@ func (g *groups) build(ids []int32) {
 			}
 		}
 	}
+}
+
+// weight returns the weight of a group's rows; at is the row of b of each key.
+func (g *groups) weight(k keyGroup, at []int32, b *delta.Batch) int64 {
+	w := int64(0)
+	for i := k.first; i >= 0; i = g.next[i] {
+		w += b.Weight(int(at[i]))
+	}
+	return w
 }
