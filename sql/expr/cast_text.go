@@ -179,7 +179,7 @@ func parseText(ctx *Context, t types.Type, s string) (types.Datum, error) {
 		if ctx == nil || ctx.Catalog == nil {
 			return types.Datum{}, sqlerr.New(sqlerr.FeatureNotSupported, "regclass cannot be read here")
 		}
-		d, err := ctx.Catalog("to_regclass", []types.Datum{{S: []byte(s)}})
+		d, err := ctx.Catalog("regclassin", []types.Datum{{S: []byte(s)}})
 		if err == nil && d.Null {
 			err = sqlerr.New(sqlerr.UndefinedTable, "relation \"%s\" does not exist", s)
 		}
