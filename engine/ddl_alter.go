@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"github.com/streamsql/streamsql/connector"
+	"github.com/streamsql/streamsql/sql/ast"
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+)
+
+// alter is ALTER … PAUSE, RESUME and RETRY of a view or a sink.
+func (x *ddlRun) alter(s *ast.Alter) error {
+	if s.Kind != ast.KindMaterializedView && s.Kind != ast.KindSink {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "ALTER %s … %s is not supported", s.Kind, s.Action).At(s.Offset())
+	}
+	o, err := x.dropRelation(s.Kind, s.Name)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	var j *job
+	var conn connector.Sink
+	if o.Kind == catalog.Sink && s.Action != ast.Pause {
+		if conn, err = connector.NewSink(sinkConfig(o), nil); err != nil {
+			return err
+		}
+	}
+	started := false
+	err = x.onLoop(func() error {
+		e := x.e
+		if j = e.jobsByID[o.ID]; j == nil {
+			return sqlerr.New(sqlerr.UndefinedTable, `"%s" does not exist`, o.Name)
+		}
+		if s.Action == ast.Pause {
+			if j.state == Paused {
+				return nil
+			}
+			if !j.active() {
+				return sqlerr.New(sqlerr.ObjectNotInState, "%s %q is %s", o.Kind, o.Name, j.state)
+			}
+			e.freeze(j, Paused)
+			e.haltUnread()
+			e.dirtyJobs()
+			return nil
+		}
+		if j.active() {
+			x.d.notice("00000", "%s %q is %s", o.Kind, o.Name, j.state)
+			return nil
+		}
+		if err := e.readable(o.Plan); err != nil {
+			return err
+		}
+		started = true
+		if err := e.restart(j, conn); err != nil {
+			return err
+		}
+		j = e.jobsByID[o.ID]
+		for _, d := range e.dependants(j) {
+			if d.state == Stale && d.sink == nil && e.readable(d.obj.Plan) == nil {
+				if err := e.restart(d, nil); err != nil {
+					return err
+				}
+			}
+		}
+		j.fill.waiters = append(j.fill.waiters, done)
+		return nil
+	})
+	if !started && conn != nil {
+		_ = conn.Close()
+	}
+	if err != nil || !started || x.d.Background {
+		return err
+	}
+	x.after = append(x.after, func() error {
+		select {
+		case err := <-done:
+			return err
+		case <-x.e.lost:
+			return x.e.Err()
+		case <-x.e.stopped:
+			return closedError()
+		case <-x.ctx.Done(): // it goes on without its client
+			return ctxError(x.ctx)
+		}
+	})
+	return nil
+}
+
+// restart drops a job's state and begins its backfill anew: what it missed while
+// it stood still is not kept anywhere.
+func (e *Engine) restart(j *job, conn connector.Sink) error {
+	old := j.obj
+	o := *old
+	e.dropOps(old)
+	e.assign(&o)
+	n, err := e.newJob(&o)
+	if err != nil {
+		return err
+	}
+	put := []*catalog.Object{&o}
+	if j.rel != nil {
+		n.rel = newRelation(&o)
+		e.attach(n.rel.main)
+		for _, a := range j.rel.index {
+			io := *a.obj
+			e.dropOps(a.obj)
+			e.assign(&io)
+			ia := newArrangement(&io, io.Keys, len(n.rel.types))
+			e.attach(ia)
+			n.rel.index = append(n.rel.index, ia)
+			put = append(put, &io)
+		}
+		e.relations[o.ID] = n.rel
+	}
+	n.late = j.late
+	if j.sink != nil {
+		j.sink.close(false)
+	}
+	if conn != nil {
+		n.sink = e.newSink(&o, conn, nil)
+	}
+	for i := range e.order {
+		if e.order[i] == j {
+			e.order[i] = n
+		}
+	}
+	e.jobsByID[o.ID] = n
+	e.change(put, nil, nil)
+	e.startFill(n)
+	return nil
+}

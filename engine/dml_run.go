@@ -1,0 +1,362 @@
+package engine
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// writeRun carries out one write: constraints, conflicts, RETURNING.
+type writeRun struct {
+	e    *Engine
+	t    *tx
+	w    *boundWrite
+	ctx  *expr.Context
+	rel  *relation
+	part *txPart
+
+	unique []*arrangement // the primary key first
+	set    []*expr.Program
+	cond   *expr.Program
+	ret    []*expr.Program
+	done   map[string]bool // rows that ON CONFLICT DO UPDATE has written
+	seen   map[string]bool // keys of rows that UPDATE … FROM and DELETE … USING have met
+	count  int64
+	out    []*delta.Batch // rows for RETURNING
+	added  []*delta.Batch // UPDATE: the new rows, put in when all old ones are gone
+}
+
+func (x *writeRun) prepare() error {
+	if len(x.rel.obj.PrimaryKey) > 0 {
+		x.unique = append(x.unique, x.rel.main)
+	}
+	for _, a := range x.rel.index {
+		if a.obj.Unique {
+			x.unique = append(x.unique, a)
+		}
+	}
+	env := x.e.currentCatalog().Env
+	compile := func(list []*expr.Expr) (out []*expr.Program, err error) {
+		for _, s := range list {
+			p, err := expr.Compile(env, s)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+		return out, nil
+	}
+	var err error
+	if x.set, err = compile(x.w.ConflictSet); err != nil {
+		return err
+	}
+	if x.w.ConflictCond != nil {
+		if x.cond, err = expr.Compile(env, x.w.ConflictCond); err != nil {
+			return err
+		}
+	}
+	x.ret, err = compile(x.w.Returning)
+	return err
+}
+
+// insert adds the rows of b.
+func (x *writeRun) insert(b *delta.Batch) error {
+	for i := range b.N {
+		for range b.Weight(i) {
+			if err := x.insertRow(b, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *writeRun) insertRow(b *delta.Batch, i int) error {
+	if err := x.notNull(b, i); err != nil {
+		return err
+	}
+	for _, a := range x.unique {
+		old, err := x.conflict(a, b, i)
+		if err != nil {
+			return err
+		}
+		if old == nil {
+			continue
+		}
+		switch x.w.Conflict {
+		case "nothing":
+			return nil
+		case "update":
+			return x.conflictUpdate(old, b, i)
+		}
+		return x.violation(a, b, i)
+	}
+	return x.put(b, i)
+}
+
+// put adds a row that was checked and counts it.
+func (x *writeRun) put(b *delta.Batch, i int) error {
+	if err := x.part.add(b, i, 1); err != nil {
+		return err
+	}
+	if x.w.Conflict == "update" {
+		x.touched(b, i)
+	}
+	x.returned(b, i)
+	return nil
+}
+
+func (x *writeRun) returned(b *delta.Batch, i int) {
+	x.count++
+	if x.ret != nil {
+		x.out = append(x.out, b.Gather([]int32{int32(i)}))
+	}
+}
+
+func (x *writeRun) touched(b *delta.Batch, i int) {
+	if x.done == nil {
+		x.done = map[string]bool{}
+	}
+	x.done[string(appendRow(nil, b, i, x.rel.main.order))] = true
+}
+
+// notNull checks the row's NOT NULL columns, those of the primary key included.
+func (x *writeRun) notNull(b *delta.Batch, i int) error {
+	for c, col := range x.rel.obj.Columns {
+		if !b.Cols[c].Null(i) {
+			continue
+		}
+		pk := false
+		for _, k := range x.rel.obj.PrimaryKey {
+			pk = pk || k == c
+		}
+		if col.NotNull || pk {
+			return sqlerr.New(sqlerr.NotNullViolation, `null value in column "%s" of relation "%s" violates not-null constraint`, col.Name, x.rel.obj.Name).
+				WithDetail("Failing row contains %s.", rowText(b, i))
+		}
+	}
+	return nil
+}
+
+// conflict returns the row that holds the key of row i in a unique arrangement,
+// as a batch of one row; nil when there is none.
+func (x *writeRun) conflict(a *arrangement, b *delta.Batch, i int) (*delta.Batch, error) {
+	vals := make([]types.Datum, a.keys)
+	for k, c := range a.order[:a.keys] {
+		vals[k] = cell(b.Cols[c], i)
+	}
+	l := newLookup(x.rel.types, a.order, vals)
+	if l.none { // NULLs are distinct
+		return nil, nil
+	}
+	cur := a.tree.Cursor()
+	for ok := cur.Seek(l.prefix); ok && bytes.HasPrefix(cur.Key(), l.prefix); ok = cur.Next() {
+		if m, err := l.match(x.rel.types, a.order, cur.Key()); err != nil {
+			return nil, err
+		} else if !m {
+			continue
+		}
+		cols := make([]int, len(x.rel.types))
+		for c := range cols {
+			cols[c] = c
+		}
+		rr := newRowReader(x.rel, a, cols)
+		if err := rr.add(cur.Key()); err != nil {
+			return nil, err
+		}
+		return rr.take(), nil
+	}
+	return nil, a.tree.Err()
+}
+
+// violation is the error of a key that is there already.
+func (x *writeRun) violation(a *arrangement, b *delta.Batch, i int) error {
+	name := a.obj.Name
+	if a == x.rel.main {
+		name = x.rel.obj.Name + "_pkey"
+	}
+	var cols, vals []string
+	for _, c := range a.order[:a.keys] {
+		cols = append(cols, x.rel.obj.Columns[c].Name)
+		if b.Cols[c].Null(i) {
+			vals = append(vals, "null")
+		} else {
+			vals = append(vals, string(types.FormatText(nil, b.Cols[c].T, cell(b.Cols[c], i))))
+		}
+	}
+	return sqlerr.New(sqlerr.UniqueViolation, `duplicate key value violates unique constraint "%s"`, name).
+		WithDetail("Key (%s)=(%s) already exists.", strings.Join(cols, ", "), strings.Join(vals, ", "))
+}
+
+// conflictUpdate is ON CONFLICT DO UPDATE of the row old by the new row i of b.
+func (x *writeRun) conflictUpdate(old, b *delta.Batch, i int) error {
+	if x.done[string(appendRow(nil, old, 0, x.rel.main.order))] {
+		return sqlerr.New(sqlerr.CardinalityViolation, "ON CONFLICT DO UPDATE command cannot affect row a second time").
+			WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+	}
+	row := b.Gather([]int32{int32(i)})
+	both := &delta.Batch{N: 1, Cols: append(append([]*delta.Vec{}, old.Cols...), row.Cols...)}
+	if x.cond != nil {
+		v, err := x.cond.Eval(x.ctx, both)
+		if err != nil {
+			return evalError(err)
+		}
+		if v.Null(0) || v.I[0] == 0 {
+			return nil
+		}
+	}
+	upd := &delta.Batch{N: 1, Cols: make([]*delta.Vec, len(x.set))}
+	for c, p := range x.set {
+		v, err := p.Eval(x.ctx, both)
+		if err != nil {
+			return evalError(err)
+		}
+		upd.Cols[c] = v.Gather([]int32{0}) // the program keeps its buffers
+		upd.Cols[c].T = x.rel.types[c]
+	}
+	if err := x.notNull(upd, 0); err != nil {
+		return err
+	}
+	if err := x.part.add(old, 0, -1); err != nil {
+		return err
+	}
+	if err := x.checkUnique(upd, 0); err != nil {
+		return err
+	}
+	return x.put(upd, 0)
+}
+
+func (x *writeRun) checkUnique(b *delta.Batch, i int) error {
+	for _, a := range x.unique {
+		old, err := x.conflict(a, b, i)
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			return x.violation(a, b, i)
+		}
+	}
+	return nil
+}
+
+// take removes one row of the table, if it is still there: a row that several
+// rows of FROM or USING name is changed once.
+func (x *writeRun) take(b *delta.Batch, i int) (bool, error) {
+	key := appendRow(nil, b, i, x.rel.main.order)
+	if len(x.rel.obj.PrimaryKey) > 0 {
+		if x.seen == nil {
+			x.seen = map[string]bool{}
+		}
+		if x.seen[string(key)] {
+			return false, nil
+		}
+		x.seen[string(key)] = true
+	}
+	if x.rel.main.tree.Get(key) <= 0 {
+		return false, x.rel.main.tree.Err()
+	}
+	return true, x.part.add(b, i, -1)
+}
+
+// remove deletes the rows of b.
+func (x *writeRun) remove(b *delta.Batch) error {
+	for i := range b.N {
+		for range b.Weight(i) {
+			ok, err := x.take(b, i)
+			if err != nil {
+				return err
+			}
+			if ok {
+				x.returned(b, i)
+			}
+		}
+	}
+	return nil
+}
+
+// update takes the old rows of b; the new ones are put in at the end, so that
+// keys may move among them.
+func (x *writeRun) update(b *delta.Batch) error {
+	n := len(x.rel.types)
+	was := &delta.Batch{N: b.N, Cols: b.Cols[:n]}
+	will := &delta.Batch{N: b.N, Cols: b.Cols[n : 2*n]}
+	var sel []int32
+	for i := range b.N {
+		for range b.Weight(i) {
+			ok, err := x.take(was, i)
+			if err != nil {
+				return err
+			}
+			if ok {
+				if err := x.notNull(will, i); err != nil {
+					return err
+				}
+				sel = append(sel, int32(i))
+			}
+		}
+	}
+	x.added = append(x.added, will.Gather(sel))
+	return nil
+}
+
+// finish puts in what UPDATE holds back and evaluates RETURNING.
+func (x *writeRun) finish() (*written, error) {
+	for _, b := range x.added {
+		for i := range b.N {
+			if err := x.checkUnique(b, i); err != nil {
+				return nil, err
+			}
+			if err := x.put(b, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	res := &written{Count: x.count}
+	if x.w.Returning == nil {
+		return res, nil
+	}
+	res.Returning = &delta.Batch{Cols: make([]*delta.Vec, len(x.ret))}
+	for c, p := range x.ret {
+		res.Returning.Cols[c] = delta.NewVec(p.Type(), len(x.out))
+	}
+	for _, b := range x.out {
+		for c, p := range x.ret {
+			v, err := p.Eval(x.ctx, b)
+			if err != nil {
+				return nil, evalError(err)
+			}
+			res.Returning.Cols[c].AppendFrom(v, 0)
+		}
+		res.Returning.N++
+	}
+	return res, nil
+}
+
+// evalError unwraps the error of a row.
+func evalError(err error) error { return sqlerr.From(err) }
+
+// access returns the arrangement and range that a Scan node asks for.
+func (r *relation) access(n *plan.Node, env *expr.Env, ctx *expr.Context) (*arrangement, lookup, error) {
+	if len(n.Lookup) == 0 || len(n.Index) < len(n.Lookup) {
+		return r.main, lookup{}, nil
+	}
+	a := r.find(n.Index[:len(n.Lookup)])
+	if a == nil {
+		return nil, lookup{}, sqlerr.New(sqlerr.ObjectNotInState, "the index that the statement was planned with was dropped").
+			WithHint("Run the statement again.")
+	}
+	var vals []types.Datum
+	for _, x := range n.Lookup {
+		v, err := expr.EvalConst(env, x, ctx)
+		if err != nil {
+			return nil, lookup{}, err
+		}
+		vals = append(vals, v)
+	}
+	return a, newLookup(r.types, a.order, vals), nil
+}

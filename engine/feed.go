@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/streamsql/streamsql/connector"
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// fetched is a run of consecutive records of one partition, ready for a step.
+type fetched struct {
+	part    int32
+	first   int64 // the offset of the first record, about
+	next    int64
+	batch   *delta.Batch // the relation's columns; nil: no rows
+	rows    int
+	dead    []deadRow
+	maxTime int64
+	atEnd   bool
+	reset   string
+	started bool // tells where the partition starts; no records
+}
+
+// deadRow is an entry of <source>_dead_letters.
+type deadRow struct {
+	part   int32
+	offset int64
+	bytes  []byte
+	reason string
+}
+
+// Bounds of what a reader has read ahead of the steps.
+const (
+	feedRows  = 2 * stepRows
+	feedBytes = 64 << 20
+)
+
+// feed is a bounded queue from a reader to the loop.
+type feed struct {
+	e      *Engine
+	ctx    context.Context
+	cancel context.CancelFunc
+	space  chan struct{}
+
+	mu      sync.Mutex
+	items   []fetched
+	rows    int
+	bytes   int64
+	end     bool
+	err     error
+	trouble func() error
+}
+
+func newFeed(e *Engine) *feed {
+	f := &feed{e: e, space: make(chan struct{}, 1)}
+	f.ctx, f.cancel = context.WithCancel(e.ctx)
+	return f
+}
+
+func (f *feed) close() { f.cancel() }
+
+// ready tells whether take has something to say.
+func (f *feed) ready() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.items) > 0 || f.end || f.err != nil
+}
+
+// take returns fetches of about max rows. end and err come once, behind the last.
+func (f *feed) take(max int) (items []fetched, end bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, rows := 0, 0
+	for n < len(f.items) && rows < max {
+		rows += f.items[n].rows
+		f.bytes -= f.items[n].size()
+		n++
+	}
+	items = f.items[:n:n]
+	if f.items = f.items[n:]; len(f.items) == 0 {
+		f.items = nil
+		end, err = f.end, f.err
+		f.end, f.err = false, nil
+	}
+	f.rows -= rows
+	select {
+	case f.space <- struct{}{}:
+	default:
+	}
+	return items, end, err
+}
+
+func (x *fetched) size() int64 {
+	n := int64(128)
+	if x.batch != nil {
+		n += batchBytes(x.batch)
+	}
+	for _, d := range x.dead {
+		n += int64(len(d.bytes)+len(d.reason)) + 64
+	}
+	return n
+}
+
+// put queues a fetch and waits while the queue is full.
+func (f *feed) put(x fetched) error {
+	f.mu.Lock()
+	// Of partitions that stand at their end the last word is enough.
+	f.items = append(f.items, x)
+	f.rows += x.rows
+	f.bytes += x.size()
+	full := f.rows >= feedRows || f.bytes >= feedBytes
+	f.mu.Unlock()
+	f.e.poke()
+	for full {
+		select {
+		case <-f.space:
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+		f.mu.Lock()
+		full = f.rows >= feedRows || f.bytes >= feedBytes
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+func (f *feed) finish(end bool, err error) {
+	f.mu.Lock()
+	f.end, f.err = end, err
+	f.mu.Unlock()
+	f.e.poke()
+}
+
+// run reads from the source until it ends, fails, or the feed is closed. from
+// nil: from the start that its options say.
+func (f *feed) run(conn connector.Source, cv *converter, from, until connector.Positions) {
+	defer func() {
+		if r := recover(); r != nil {
+			f.e.opts.Log.Error("panic in a source", "source", cv.obj.Name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			f.finish(false, sqlerr.New(sqlerr.Internal, "internal error in source %q: %v", cv.obj.Name, r))
+		}
+	}()
+	err := f.read(conn, cv, from, until)
+	switch {
+	case f.ctx.Err() != nil:
+	case errors.Is(err, io.EOF):
+		f.finish(true, nil)
+	default:
+		f.finish(false, err)
+	}
+}
+
+func (f *feed) read(conn connector.Source, cv *converter, from, until connector.Positions) error {
+	if from == nil {
+		start, err := f.startPositions(conn)
+		if err != nil {
+			return err
+		}
+		for p, at := range start {
+			if err := f.put(fetched{part: p, first: at, next: at, started: true}); err != nil {
+				return err
+			}
+		}
+		from = start
+	}
+	r, err := conn.Open(f.ctx, from, until)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	f.mu.Lock()
+	f.trouble = r.Trouble
+	f.mu.Unlock()
+	for {
+		fs, err := r.Fetch(f.ctx, delta.MaxRows*4)
+		for _, x := range fs {
+			if perr := f.put(cv.convert(x)); perr != nil {
+				return perr
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// startPositions asks until the source answers: a broker that is away may come back.
+func (f *feed) startPositions(conn connector.Source) (connector.Positions, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(wait*2, 5*time.Second) {
+		p, err := conn.Start(f.ctx)
+		if err == nil {
+			return p, nil
+		}
+		f.mu.Lock()
+		f.trouble = func() error { return err }
+		f.mu.Unlock()
+		f.e.opts.Log.Warn("a source does not tell where it starts", "error", err)
+		select {
+		case <-time.After(wait):
+		case <-f.ctx.Done():
+			return nil, f.ctx.Err()
+		}
+	}
+}
+
+// troubleText is what keeps the reader from reading.
+func (f *feed) troubleText() string {
+	f.mu.Lock()
+	fn := f.trouble
+	f.mu.Unlock()
+	if fn == nil {
+		return ""
+	}
+	if err := fn(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// readBounded reads a source from its start to its end as of now. A source
+// without an end is read until fn has enough.
+func (e *Engine) readBounded(ctx context.Context, o *catalog.Object, conn connector.Source, fn func(*delta.Batch) error) error {
+	from, err := conn.Start(ctx)
+	if err != nil {
+		return err
+	}
+	until, err := conn.End(ctx)
+	if err != nil {
+		if sqlerr.From(err).Code != sqlerr.ObjectNotInState {
+			return err
+		}
+		until = nil
+	}
+	cv, err := newConverter(o, e.currentCatalog().Env, &e.clock)
+	if err != nil {
+		return err
+	}
+	r, err := conn.Open(ctx, from, until)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	for {
+		fs, err := r.Fetch(ctx, delta.MaxRows)
+		for _, x := range fs {
+			if b := cv.convert(x).batch; b != nil {
+				if err := fn(b); err != nil {
+					return err
+				}
+			}
+		}
+		if ctx.Err() != nil {
+			return ctxError(ctx)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// failedRow is the row that an evaluation failed at.
+func failedRow(err error, n int) (int, bool) {
+	var ee *expr.EvalError
+	if errors.As(err, &ee) && ee.Row >= 0 && ee.Row < n {
+		return ee.Row, true
+	}
+	return 0, false
+}
+
+// cloneVec copies what a program returned, which it will write over, under the
+// column's own type.
+func cloneVec(v *delta.Vec, c catalog.Column) *delta.Vec {
+	out := delta.NewVec(c.Type, v.N)
+	out.N = v.N
+	out.I = append(out.I, v.I[:min(len(v.I), v.N)]...)
+	out.F = append(out.F, v.F[:min(len(v.F), v.N)]...)
+	if c.Type.Phys() == types.PhysBytes {
+		out.Off = append(out.Off[:0], v.Off[:v.N+1]...)
+		out.Buf = append(out.Buf, v.Buf...)
+	}
+	if v.Nulls != nil {
+		out.Nulls = append(out.Nulls, v.Nulls...)
+	}
+	return out
+}
+
+// fieldsText is a row whose record is not at hand, as text.
+func fieldsText(b *delta.Batch, i int) string {
+	some := &delta.Batch{N: b.N}
+	for _, v := range b.Cols {
+		if v != nil {
+			some.Cols = append(some.Cols, v)
+		}
+	}
+	return rowText(some, i)
+}
+
+// parseDuration reads '1h30m' as Go does, or an interval as SQL does.
+func parseDuration(s string) (time.Duration, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, nil
+	}
+	v, err := types.ParseText(types.Of(types.Interval), s)
+	if err != nil {
+		return 0, err
+	}
+	us, days, months := types.IntervalParts(v.S)
+	return time.Duration(us)*time.Microsecond + time.Duration(days)*24*time.Hour + time.Duration(months)*30*24*time.Hour, nil
+}

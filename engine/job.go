@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/streamsql/streamsql/connector"
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/exec"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+)
+
+// job keeps a materialized view true, or feeds a sink.
+type job struct {
+	obj     *catalog.Object
+	rel     *relation      // of a view
+	sink    *sinkRun       // of a sink
+	conn    connector.Sink // of a sink to be restarted after recovery
+	late    *relation      // takes late rows; nil: the plan has none
+	df      *exec.Dataflow
+	tables  *jobStates
+	inputs  []*input
+	state   JobState
+	epoch   uint64 // the last that it shows, when it does not go on
+	wm      int64
+	fill    *fill    // while BACKFILLING
+	notices []Notice // of the backfill, for the client that waits
+
+	err     *sqlerr.Error // why it FAILED
+	errRow  string
+	errTime int64
+
+	// of the running step
+	out      change
+	lateRows []exec.LateRows
+
+	rowsIn, rowsOut, nanos, lateCount int64
+}
+
+// input is a relation that a job reads, with the Scan nodes that read it.
+type input struct {
+	relation uint64
+	rel      *relation // a stored one
+	source   bool
+	scans    []*plan.Node
+	wm       int64
+	fill     *inputFill // nil: changes are passed on as they come
+}
+
+// newJob builds the dataflow of a view or sink.
+func (e *Engine) newJob(o *catalog.Object) (*job, error) {
+	j := &job{obj: o, wm: exec.NoWatermark}
+	j.tables = &jobStates{base: o.OpBase, e: e, restore: e.meta}
+	df, err := exec.Build(o.Plan, exec.Options{
+		Env:     e.currentCatalog().Env,
+		Workers: e.opts.Workers,
+		States:  j.tables,
+		Limit:   e.opts.MemoryLimit,
+		Output:  func(b *delta.Batch) error { j.out.add(b); return nil },
+		Late:    func(l exec.LateRows) error { j.lateRows = append(j.lateRows, l); return nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if j.tables.failed != nil {
+		return nil, j.tables.failed
+	}
+	j.df = df
+	j.findInputs(e.currentCatalog())
+	return j, nil
+}
+
+// findInputs lists what the plan reads.
+func (j *job) findInputs(cat *catalog.Catalog) {
+	seen := map[int]bool{}
+	j.obj.Plan.Visit(func(n *plan.Node) {
+		if n.Op != plan.Scan || seen[n.ID] {
+			return
+		}
+		seen[n.ID] = true
+		i := slices.IndexFunc(j.inputs, func(in *input) bool { return in.relation == n.Relation })
+		if i < 0 {
+			i = len(j.inputs)
+			src := cat.ByID(n.Relation)
+			j.inputs = append(j.inputs, &input{relation: n.Relation, source: src != nil && src.Kind == catalog.Source, wm: exec.NoWatermark})
+		}
+		j.inputs[i].scans = append(j.inputs[i].scans, n)
+	})
+}
+
+func (j *job) input(relation uint64) *input {
+	for _, in := range j.inputs {
+		if in.relation == relation {
+			return in
+		}
+	}
+	return nil
+}
+
+// active tells whether the job takes part in steps.
+func (j *job) active() bool { return j.state == Running || j.state == Backfilling }
+
+// push hands a change of an input to the dataflow.
+func (j *job) push(in *input, c *change) error {
+	for _, b := range c.batches {
+		for _, n := range in.scans {
+			if err := j.df.Push(n, project(b, n.Columns)); err != nil {
+				return err
+			}
+		}
+		j.rowsIn += int64(b.N)
+	}
+	return nil
+}
+
+// advance moves the watermark of an input.
+func (j *job) advance(in *input, wm int64) {
+	if wm <= in.wm {
+		return
+	}
+	in.wm = wm
+	for _, n := range in.scans {
+		j.df.Advance(n, wm)
+	}
+}
+
+// begin, commit and rollback are those of the job's part of a step.
+func (j *job) begin() {
+	j.out, j.lateRows = change{}, nil
+	j.tables.begin()
+	if j.rel != nil {
+		j.rel.begin()
+	}
+	if j.late != nil {
+		j.late.begin()
+	}
+}
+
+func (j *job) commit() {
+	j.df.Commit()
+	j.tables.commit()
+	if j.rel != nil {
+		j.rel.commit()
+	}
+	if j.late != nil {
+		j.late.commit()
+	}
+}
+
+func (j *job) rollback() {
+	j.df.Rollback()
+	j.tables.rollback()
+	if j.rel != nil {
+		j.rel.rollback()
+	}
+	if j.late != nil {
+		j.late.rollback()
+	}
+}
+
+// run is the job's part of a step: feed pushes its input. What it changed is
+// committed; after an error nothing is changed.
+func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *change, err error) {
+	start := time.Now()
+	wms := make([]int64, len(j.inputs))
+	for i, in := range j.inputs {
+		wms[i] = in.wm
+	}
+	j.begin()
+	e.open = append(e.open, j)
+	defer func() {
+		if r := recover(); r != nil {
+			e.opts.Log.Error("panic in a job", "job", j.obj.Name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = sqlerr.New(sqlerr.Internal, "internal error: %v", r)
+		}
+		e.open = e.open[:0]
+		if err != nil {
+			j.rollback()
+			for i, in := range j.inputs {
+				in.wm = wms[i]
+			}
+			out, late = nil, nil
+		}
+		j.out, j.lateRows = change{}, nil
+		j.nanos += time.Since(start).Nanoseconds()
+	}()
+	j.df.Begin(ctx)
+	if err = feed(); err != nil {
+		return nil, nil, err
+	}
+	if err = j.df.Finish(); err != nil {
+		return nil, nil, err
+	}
+	if err = j.tables.err(); err != nil {
+		return nil, nil, err
+	}
+	out = j.out.consolidate()
+	if j.rel != nil {
+		if err = j.rel.apply(out); err != nil {
+			return nil, nil, err
+		}
+	}
+	if late, err = e.keepLate(j, ctx.Now); err != nil {
+		return nil, nil, err
+	}
+	j.commit()
+	j.rowsOut += int64(out.rows)
+	j.wm = max(j.wm, j.df.Watermark())
+	return out, late, nil
+}
+
+const keptErrors = 1000 // entries of streamsql.job_errors
+
+// fail freezes a job at its last epoch, and what depends on it.
+func (e *Engine) fail(j *job, err error) {
+	se := sqlerr.From(err)
+	var re *exec.RowError
+	row := ""
+	if errors.As(err, &re) {
+		row = re.Row
+	}
+	e.freeze(j, Failed)
+	j.err, j.errRow, j.errTime = se, row, e.clock.now()
+	e.jobErrors = append(e.jobErrors, JobError{
+		Job: j.obj.ID, Name: j.obj.Name, Epoch: e.epoch + 1, Time: j.errTime,
+		Code: se.Code, Message: se.Message, Detail: se.Detail, Row: row,
+	})
+	if n := len(e.jobErrors); n > keptErrors {
+		e.jobErrors = slices.Clone(e.jobErrors[n-keptErrors:])
+	}
+	e.opts.Log.Warn("a job has failed", "job", j.obj.Name, "code", se.Code, "error", se.Message, "detail", se.Detail)
+	e.dirtyJobs()
+}
+
+// freeze takes a job out of the steps; what reads its relation becomes STALE.
+func (e *Engine) freeze(j *job, s JobState) {
+	if j.active() {
+		j.epoch = e.epoch
+	}
+	wasFilling := j.state == Backfilling
+	j.state = s
+	if wasFilling {
+		e.endFill(j)
+	}
+	// It will be made anew: what its operators held is of no use any more.
+	j.tables = &jobStates{}
+	if j.rel == nil {
+		return
+	}
+	for _, d := range e.order {
+		if d.input(j.obj.ID) != nil && d.active() {
+			e.freeze(d, Stale)
+		}
+	}
+}
+
+// dependants returns the jobs that read job j, directly or not, by ID.
+func (e *Engine) dependants(j *job) []*job {
+	in := map[uint64]bool{j.obj.ID: true}
+	var out []*job
+	for _, d := range e.order {
+		for _, i := range d.inputs {
+			if in[i.relation] && !in[d.obj.ID] {
+				in[d.obj.ID] = true
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,287 @@
+package engine
+
+import (
+	"encoding/json"
+	"math"
+
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/exec"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// Internal relations hold what did not go into an answer: the records of a
+// source that did not decode, the rows of a view that came too late. They
+// belong to their owner, are read like tables, and are bounded: by age and by
+// bytes, the oldest going first.
+
+// kept is the retention of an internal relation.
+type kept struct {
+	age     int64 // µs
+	max     int64 // bytes of keys
+	bytes   int64
+	dropped int64 // rows dropped before their age, since the engine started
+}
+
+func newKept(options map[string]string) (*kept, error) {
+	age, err := durationOption(options, optDeadRetention, defaultRetention)
+	if err != nil {
+		return nil, err
+	}
+	max, err := sizeOption(options, optDeadMax, defaultKeptBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &kept{age: age.Microseconds(), max: max}, nil
+}
+
+// count sets the bytes after a restart.
+func (r *relation) countKept() {
+	cur := r.main.tree.Cursor()
+	for ok := cur.Next(); ok; ok = cur.Next() {
+		r.kept.bytes += int64(len(cur.Key())) * cur.Weight()
+	}
+}
+
+const timeColumn = "time" // when the engine took the row: what retention counts from
+
+// deadObject is the catalog's entry of <source>_dead_letters.
+func deadObject(src *catalog.Object) *catalog.Object {
+	return &catalog.Object{
+		Schema: src.Schema, Name: src.Name + "_dead_letters", Kind: catalog.Table, Owner: src.ID, AppendOnly: false,
+		Columns: []catalog.Column{
+			{Name: "partition", Type: types.Of(types.Int4)},
+			{Name: "offset", Type: types.Of(types.Int8)},
+			{Name: "bytes", Type: types.Of(types.Bytea)},
+			{Name: "reason", Type: types.Of(types.Text)},
+			{Name: timeColumn, Type: types.Of(types.Timestamptz)},
+		},
+	}
+}
+
+// lateObject is the catalog's entry of <view>_late.
+func lateObject(view *catalog.Object) *catalog.Object {
+	return &catalog.Object{
+		Schema: view.Schema, Name: view.Name + "_late", Kind: catalog.Table, Owner: view.ID,
+		Columns: []catalog.Column{
+			{Name: "row", Type: types.Of(types.JSONB)},
+			{Name: "event_time", Type: types.Of(types.Timestamptz)},
+			{Name: "watermark", Type: types.Of(types.Timestamptz)},
+			{Name: "late_by", Type: types.Of(types.Interval)},
+			{Name: "operator", Type: types.Of(types.Int4)},
+			{Name: "weight", Type: types.Of(types.Int8)},
+			{Name: "epoch", Type: types.Of(types.Int8)},
+			{Name: timeColumn, Type: types.Of(types.Timestamptz)},
+		},
+	}
+}
+
+// hasLate tells whether rows can come too late for a plan.
+func hasLate(root *plan.Node) bool {
+	late := false
+	root.Visit(func(n *plan.Node) {
+		switch n.Op {
+		case plan.Agg, plan.TopN, plan.Over, plan.Distinct, plan.Join, plan.Except:
+			for _, in := range n.Inputs {
+				late = late || in.Time > 0
+			}
+		}
+	})
+	return late
+}
+
+func newBatchOf(o *catalog.Object) *delta.Batch {
+	b := &delta.Batch{}
+	for _, c := range o.Columns {
+		b.Cols = append(b.Cols, delta.NewVec(c.Type, 8))
+	}
+	return b
+}
+
+// keepDead adds dead letters to a source's relation.
+func (e *Engine) keepDead(s *source, rows []deadRow, now int64) *change {
+	c := &change{}
+	b := newBatchOf(s.dead.obj)
+	for _, d := range rows {
+		b.Cols[0].AppendInt(int64(d.part))
+		b.Cols[1].AppendInt(d.offset)
+		b.Cols[2].AppendBytes(d.bytes)
+		b.Cols[3].AppendBytes([]byte(d.reason))
+		b.Cols[4].AppendInt(now)
+		if b.N++; b.N == delta.MaxRows {
+			c.add(b)
+			b = newBatchOf(s.dead.obj)
+		}
+	}
+	c.add(b)
+	s.dead.begin()
+	bytes := s.dead.kept.bytes
+	err := s.dead.keep(c, now)
+	if err != nil {
+		s.dead.rollback()
+		s.dead.kept.bytes = bytes
+		e.opts.Log.Error("dead letters could not be kept", "source", s.obj.Name, "rows", len(rows), "error", err)
+		return &change{}
+	}
+	s.dead.commit()
+	return c
+}
+
+// keepLate adds the late rows of a job's step to its relation, in that step.
+func (e *Engine) keepLate(j *job, now int64) (*change, error) {
+	if len(j.lateRows) == 0 || j.late == nil {
+		return nil, nil
+	}
+	c := &change{}
+	b := newBatchOf(j.late.obj)
+	for _, l := range j.lateRows {
+		for i := range l.Rows.N {
+			b.Cols[0].AppendBytes(rowJSON(l.Columns, l.Rows, i))
+			event := int64(exec.NoWatermark)
+			if l.TimeCol >= 0 && !l.Rows.Cols[l.TimeCol].Null(i) {
+				event = l.Rows.Cols[l.TimeCol].I[i]
+				b.Cols[1].AppendInt(event)
+				b.Cols[2].AppendInt(l.Watermark)
+				b.Cols[3].AppendBytes(types.IntervalOf(l.Watermark-event, 0, 0))
+			} else {
+				b.Cols[1].AppendNull()
+				b.Cols[2].AppendInt(l.Watermark)
+				b.Cols[3].AppendNull()
+			}
+			b.Cols[4].AppendInt(int64(l.Node))
+			b.Cols[5].AppendInt(l.Rows.Weight(i))
+			b.Cols[6].AppendInt(int64(e.epoch + 1))
+			b.Cols[7].AppendInt(now)
+			if b.N++; b.N == delta.MaxRows {
+				c.add(b)
+				b = newBatchOf(j.late.obj)
+			}
+			j.lateCount++
+		}
+	}
+	c.add(b)
+	return c, j.late.keep(c, now)
+}
+
+// keep adds rows to an internal relation and drops what is too old or too much;
+// c then has the rows dropped too.
+func (r *relation) keep(c *change, now int64) error {
+	for _, b := range c.batches {
+		var key []byte
+		for i := range b.N {
+			key = appendRow(key[:0], b, i, r.main.order)
+			r.kept.bytes += int64(len(key))
+		}
+	}
+	if err := r.apply(c); err != nil {
+		return err
+	}
+	gone, err := r.expire(now)
+	if err != nil {
+		return err
+	}
+	if gone.rows > 0 {
+		for _, b := range gone.batches {
+			c.add(b)
+		}
+		*c = *c.consolidate()
+	}
+	return nil
+}
+
+// expire takes out the rows that are too old or too much.
+func (r *relation) expire(now int64) (*change, error) {
+	all := make([]int, len(r.types))
+	for i := range all {
+		all[i] = i
+	}
+	rr := newRowReader(r, r.main, all)
+	c := &change{}
+	var ws []int64
+	flush := func() error {
+		b := rr.take()
+		if b == nil {
+			return nil
+		}
+		b.W, ws = ws, nil
+		c.add(b)
+		return r.apply(&change{batches: []*delta.Batch{b}, rows: b.N})
+	}
+	cur := r.main.tree.Cursor()
+	bytes := r.kept.bytes
+	for ok := cur.Seek(nil); ok; ok = cur.Next() {
+		key := cur.Key()
+		if bytes <= r.kept.max {
+			t, _, err := types.DecodeKey(key, r.types[r.main.order[0]], false)
+			if err != nil {
+				return nil, err
+			}
+			if t.I >= now-r.kept.age {
+				break
+			}
+		} else {
+			r.kept.dropped += cur.Weight()
+		}
+		bytes -= int64(len(key)) * cur.Weight()
+		if err := rr.add(key); err != nil {
+			return nil, err
+		}
+		if ws = append(ws, -cur.Weight()); rr.n == delta.MaxRows {
+			next := append([]byte(nil), key...)
+			if err := flush(); err != nil {
+				return nil, err
+			}
+			cur.Seek(next) // the key itself is gone: this stands on what follows
+			if !cur.Valid() {
+				break
+			}
+			cur.Prev()
+		}
+	}
+	r.kept.bytes = bytes
+	return c, flush()
+}
+
+// expireDue tells whether the oldest row is too old.
+func (r *relation) expireDue(now int64) bool {
+	cur := r.main.tree.Cursor()
+	if !cur.Next() {
+		return false
+	}
+	t, _, err := types.DecodeKey(cur.Key(), r.types[r.main.order[0]], false)
+	return err == nil && t.I < now-r.kept.age
+}
+
+// rowJSON is a row as jsonb, by column names.
+func rowJSON(cols []plan.Column, b *delta.Batch, i int) []byte {
+	m := make(map[string]any, len(b.Cols))
+	for c, v := range b.Cols {
+		if c >= len(cols) {
+			break
+		}
+		m[cols[c].Name] = jsonValue(v, i)
+	}
+	return types.AppendJSONB(nil, m)
+}
+
+func jsonValue(v *delta.Vec, i int) any {
+	if v.Null(i) {
+		return nil
+	}
+	switch v.T.ID {
+	case types.Bool:
+		return v.I[i] != 0
+	case types.Int2, types.Int4, types.Int8, types.OID:
+		return json.Number(types.FormatText(nil, v.T, cell(v, i)))
+	case types.Float4, types.Float8:
+		if f := v.F[i]; !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return json.Number(types.FormatText(nil, v.T, cell(v, i)))
+		}
+	case types.Numeric:
+		if b := v.Bytes(i); len(b) > 0 && b[0] < types.NumericNaN {
+			return json.Number(types.FormatText(nil, v.T, cell(v, i)))
+		}
+	}
+	return string(types.FormatText(nil, v.T, cell(v, i)))
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/state"
+)
+
+// checkMemory keeps the state within the memory limit. With a data directory
+// clean entries are evicted, the largest tables first; what is dirty has to be
+// made durable before. Without one the largest job has to end.
+func (e *Engine) checkMemory() {
+	used, dirty := int64(0), int64(0)
+	e.eachTable(func(_ uint32, t state.Table) {
+		used += t.Bytes()
+		dirty += t.Dirty()
+	})
+	e.used, e.dirty = used, dirty
+	if e.store == nil {
+		if used > e.opts.MemoryLimit {
+			e.endLargest()
+		}
+		return
+	}
+	if dirty > e.opts.MemoryLimit/4 {
+		e.urgent = true
+	}
+	if used <= e.opts.MemoryLimit || time.Since(e.lastEvict) < 50*time.Millisecond {
+		return
+	}
+	e.lastEvict = time.Now()
+	var tables []state.Table
+	e.eachTable(func(_ uint32, t state.Table) { tables = append(tables, t) })
+	slices.SortFunc(tables, func(a, b state.Table) int { return cmp.Compare(b.Bytes(), a.Bytes()) })
+	need := used - e.opts.MemoryLimit/10*9
+	for _, t := range tables {
+		if need <= 0 {
+			break
+		}
+		need -= t.Evict(min(need, t.Bytes()))
+	}
+	if need > 0 && dirty > 0 {
+		e.urgent = true
+	}
+}
+
+// stepsHeld tells whether sources have to wait: for a checkpoint, as too much
+// state is dirty, or for a sink that is behind.
+func (e *Engine) stepsHeld() bool {
+	if e.store != nil && e.dirty > e.opts.MemoryLimit/2 && (e.ck != nil || e.urgent) {
+		return true
+	}
+	for _, j := range e.order {
+		if j.sink != nil && j.active() && j.sink.full() {
+			return true
+		}
+	}
+	return false
+}
+
+// endLargest fails the job that holds the most memory, and lets its operators'
+// state go. Its view stays readable.
+func (e *Engine) endLargest() {
+	var largest *job
+	var size int64
+	for _, j := range e.order {
+		if n := j.tables.bytes(); j.active() && n > size {
+			largest, size = j, n
+		}
+	}
+	if largest == nil {
+		return
+	}
+	e.fail(largest, sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+		WithDetail("The state takes %d bytes, of which this job's operators hold %d; the limit is %d.", e.used, size, e.opts.MemoryLimit).
+		WithHint("With a data directory (--data) state that does not fit goes to disk."))
+}

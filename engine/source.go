@@ -1,0 +1,421 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/streamsql/streamsql/connector"
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/exec"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+)
+
+// source is a declared source: one reader for all jobs that read it, its
+// positions and its watermark. It belongs to the loop.
+type source struct {
+	obj  *catalog.Object
+	conn connector.Source
+	dead *relation // <source>_dead_letters
+
+	parts map[int32]*partition // nil: it was never read
+	wm    int64
+	feed  *feed // the live reader; nil: no job reads the source
+	hold  int   // jobs that join it: nothing is cut meanwhile
+	ended bool  // a bounded source was read to its end
+
+	idleTimeout int64 // µs
+}
+
+// partition is one partition's place.
+type partition struct {
+	first int64 // where the live reader started
+	next  int64 // the next record to read
+	// maxTime is the greatest event time seen, exec.NoWatermark: none.
+	maxTime int64
+	// quiet is since when fetches succeed and find nothing at its end, on the
+	// engine's clock; 0: they do not.
+	quiet int64
+	idle  bool // it does not hold the watermark back
+}
+
+// connectorConfig is what CREATE SOURCE said, for the connector.
+func connectorConfig(o *catalog.Object) connector.Config {
+	c := connector.Config{Name: o.Name, Format: o.Format, Encode: o.Encode}
+	if len(o.Options) > 0 {
+		c.Options = maps.Clone(o.Options)
+		for _, own := range []string{optIdleTimeout, optDeadRetention, optDeadMax} {
+			delete(c.Options, own)
+		}
+	}
+	for _, col := range o.Columns {
+		if col.Generated == nil {
+			c.Columns = append(c.Columns, connector.Column{Name: col.Name, Type: col.Type, Meta: col.Meta})
+		}
+	}
+	return c
+}
+
+// The options of a source that are the engine's own.
+const (
+	optIdleTimeout   = "idle_timeout"
+	optDeadRetention = "dead_letter_retention"
+	optDeadMax       = "dead_letter_max_bytes"
+
+	defaultIdleTimeout = time.Minute
+	defaultRetention   = 7 * 24 * time.Hour
+	defaultKeptBytes   = 64 << 20
+)
+
+// durationOption reads an option such as '90 s', '15m', '7 days'.
+func durationOption(o map[string]string, name string, def time.Duration) (time.Duration, error) {
+	s, ok := o[name]
+	if !ok {
+		return def, nil
+	}
+	d, err := parseDuration(s)
+	if err != nil || d < 0 {
+		return 0, sqlerr.New(sqlerr.InvalidParameter, `option %s: "%s" is no duration`, name, s).
+			WithHint("For example '30 s', '5 minutes', '7 days'.")
+	}
+	return d, nil
+}
+
+// sizeOption reads an option that counts bytes.
+func sizeOption(o map[string]string, name string, def int64) (int64, error) {
+	s, ok := o[name]
+	if !ok {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0, sqlerr.New(sqlerr.InvalidParameter, `option %s: "%s" is no number of bytes`, name, s)
+	}
+	return n, nil
+}
+
+// newSource makes the engine's side of a source object.
+func newSource(o *catalog.Object) (*source, error) {
+	conn, err := connector.NewSource(connectorConfig(o))
+	if err != nil {
+		return nil, err
+	}
+	s := &source{obj: o, conn: conn, wm: exec.NoWatermark}
+	idle, err := durationOption(o.Options, optIdleTimeout, defaultIdleTimeout)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	s.idleTimeout = idle.Microseconds()
+	return s, nil
+}
+
+// start starts the live reader from the stored positions.
+func (s *source) start(e *Engine) {
+	if s.feed != nil || s.ended {
+		return
+	}
+	f := newFeed(e)
+	s.feed = f
+	var from connector.Positions
+	if s.parts != nil {
+		from = s.positions()
+	}
+	conv, err := newConverter(s.obj, e.currentCatalog().Env, &e.clock)
+	if err != nil {
+		f.finish(false, err)
+		return
+	}
+	e.background(func() { f.run(s.conn, conv, from, nil) })
+}
+
+// halt stops the live reader; the positions stay.
+func (s *source) halt() {
+	if s.feed != nil {
+		s.feed.close()
+		s.feed = nil
+	}
+}
+
+// positions returns where each partition stands.
+func (s *source) positions() connector.Positions {
+	out := connector.Positions{}
+	for p, x := range s.parts {
+		out[p] = x.next
+	}
+	return out
+}
+
+// ready tells whether there is something to cut.
+func (s *source) ready() bool { return s.feed != nil && s.hold == 0 && s.feed.ready() }
+
+// partition returns a partition's place, made if it is new and starts at first.
+func (s *source) partition(p int32, first int64) *partition {
+	if s.parts == nil {
+		s.parts = map[int32]*partition{}
+	}
+	x := s.parts[p]
+	if x == nil {
+		x = &partition{first: first, next: first, maxTime: exec.NoWatermark}
+		s.parts[p] = x
+	}
+	return x
+}
+
+// cut takes what the sources brought, at most stepRows rows of each, and moves
+// positions and watermarks: all of it belongs to this one step.
+func (e *Engine) cut(now int64, changes map[uint64]*change) {
+	if e.stepsHeld() {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(e.sources)) {
+		s := e.sources[id]
+		if s.feed == nil || s.hold > 0 {
+			continue
+		}
+		items, end, err := s.feed.take(stepRows)
+		c := &change{}
+		var dead []deadRow
+		for _, it := range items {
+			x := s.partition(it.part, it.first)
+			if it.started {
+				continue
+			}
+			x.next = it.next
+			c.add(it.batch)
+			dead = append(dead, it.dead...)
+			x.maxTime = max(x.maxTime, it.maxTime)
+			switch {
+			case it.rows > 0 || len(it.dead) > 0 || !it.atEnd:
+				x.quiet, x.idle = 0, false
+			case x.quiet == 0:
+				x.quiet = now
+			}
+			if it.reset != "" {
+				e.opts.Log.Warn("the position of a source jumped", "source", s.obj.Name, "partition", it.part, "why", it.reset)
+			}
+		}
+		if c.rows > 0 {
+			changes[id] = c
+		}
+		if len(dead) > 0 && s.dead != nil {
+			if d := e.keepDead(s, dead, now); d.rows > 0 {
+				changes[s.dead.obj.ID] = d
+			}
+		}
+		if end {
+			s.ended = true
+			s.halt()
+		}
+		if err != nil {
+			e.sourceFailed(s, err)
+		}
+		s.moveWatermark(now)
+	}
+}
+
+// sourceFailed ends the jobs that read a source which cannot be read any more.
+func (e *Engine) sourceFailed(s *source, err error) {
+	s.halt()
+	for _, j := range e.order {
+		if j.active() && j.input(s.obj.ID) != nil {
+			e.fail(j, err)
+		}
+	}
+}
+
+// moveWatermark sets the watermark that holds from the end of the step on: the
+// least over the partitions of the greatest event time seen, less the delay.
+func (s *source) moveWatermark(now int64) {
+	w := s.obj.Watermark
+	if w == nil {
+		return
+	}
+	least, seen := int64(math.MaxInt64), false
+	for _, x := range s.parts {
+		if x.quiet != 0 && now-x.quiet >= s.idleTimeout {
+			x.idle = true
+		}
+		if x.idle {
+			continue
+		}
+		seen = true
+		least = min(least, x.maxTime)
+	}
+	if !seen || least == exec.NoWatermark {
+		return
+	}
+	s.wm = max(s.wm, least-w.Delay)
+}
+
+// idleDue is when the next partition steps aside.
+func (s *source) idleDue(now int64) (time.Duration, bool) {
+	if s.obj.Watermark == nil || s.feed == nil {
+		return 0, false
+	}
+	d, ok := int64(math.MaxInt64), false
+	for _, x := range s.parts {
+		if x.quiet != 0 && !x.idle {
+			d, ok = min(d, x.quiet+s.idleTimeout-now), true
+		}
+	}
+	return time.Duration(d) * time.Microsecond, ok
+}
+
+// converter makes batches of the relation's columns of what a connector fetched:
+// it computes generated columns, drops rows whose computing fails, and finds the
+// greatest event time. It is used by one goroutine.
+type converter struct {
+	obj    *catalog.Object
+	clock  *clock
+	fields []int // the relation's columns that the connector fills
+	gens   []generated
+	time   int // the event time's column, -1: none
+	offset int // the column that carries the record's offset, -1: none
+}
+
+type generated struct {
+	col  int
+	prog *expr.Program
+}
+
+func newConverter(o *catalog.Object, env *expr.Env, c *clock) (*converter, error) {
+	cv := &converter{obj: o, clock: c, time: -1, offset: -1}
+	if o.Watermark != nil {
+		cv.time = o.Watermark.Col
+	}
+	for i, col := range o.Columns {
+		if col.Generated == nil {
+			cv.fields = append(cv.fields, i)
+			if col.Meta == "offset" {
+				cv.offset = i
+			}
+			continue
+		}
+		p, err := expr.Compile(env, col.Generated)
+		if err != nil {
+			return nil, err
+		}
+		cv.gens = append(cv.gens, generated{i, p})
+	}
+	return cv, nil
+}
+
+// convert turns a fetch into what a step takes.
+func (cv *converter) convert(f connector.Fetch) fetched {
+	out := fetched{part: f.Partition, next: f.Next, atEnd: f.AtEnd, reset: f.Reset, maxTime: exec.NoWatermark}
+	out.first = f.Next
+	for _, d := range f.Dead {
+		out.dead = append(out.dead, deadRow{part: f.Partition, offset: d.Offset, bytes: d.Bytes, reason: d.Reason})
+		out.first = min(out.first, d.Offset)
+	}
+	if f.Batch == nil || f.Batch.N == 0 {
+		return out
+	}
+	out.first = min(out.first, f.Next-int64(f.Batch.N)-int64(len(f.Dead)))
+	b := &delta.Batch{N: f.Batch.N, W: f.Batch.W, Cols: make([]*delta.Vec, len(cv.obj.Columns))}
+	for i, c := range cv.fields {
+		b.Cols[c] = f.Batch.Cols[i]
+	}
+	b = cv.compute(b, f, &out)
+	if b != nil && b.N > 0 {
+		out.batch, out.rows = b, b.N
+		if cv.time >= 0 {
+			out.maxTime = latest(b.Cols[cv.time])
+		}
+	}
+	return out
+}
+
+// compute fills the generated columns; rows that fail become dead letters.
+func (cv *converter) compute(b *delta.Batch, f connector.Fetch, out *fetched) *delta.Batch {
+	if len(cv.gens) == 0 {
+		return b
+	}
+	ctx := &expr.Context{Now: cv.clock.now(), User: "streamsql", Database: "streamsql"}
+	row := make([]int32, b.N) // of the fetch
+	for i := range row {
+		row[i] = int32(i)
+	}
+next:
+	for b.N > 0 {
+		cols := slices.Clone(b.Cols)
+		in := &delta.Batch{N: b.N, Cols: cols}
+		for _, g := range cv.gens {
+			// A generated column stands on declared ones alone; the others are
+			// there with no rows of their own.
+			v, err := g.prog.Eval(ctx, in)
+			if err == nil {
+				cols[g.col] = cloneVec(v, cv.obj.Columns[g.col])
+				continue
+			}
+			bad, ok := failedRow(err, b.N)
+			if !ok {
+				out.dead = append(out.dead, deadRow{part: f.Partition, offset: f.Next - 1, reason: sqlerr.From(err).Message})
+				return nil
+			}
+			out.dead = append(out.dead, deadRow{
+				part: f.Partition, offset: cv.offsetOf(b, bad, f, row[bad]),
+				bytes:  []byte(fieldsText(b, bad)),
+				reason: `column "` + cv.obj.Columns[g.col].Name + `": ` + sqlerr.From(err).Message,
+			})
+			keep := make([]int32, 0, b.N-1)
+			for i := range b.N {
+				if i != bad {
+					keep = append(keep, int32(i))
+				}
+			}
+			row = slices.Delete(row, bad, bad+1)
+			nb := &delta.Batch{N: len(keep), Cols: make([]*delta.Vec, len(b.Cols))}
+			for _, c := range cv.fields {
+				nb.Cols[c] = b.Cols[c].Gather(keep)
+			}
+			b = nb
+			continue next
+		}
+		return &delta.Batch{N: b.N, Cols: cols}
+	}
+	return nil
+}
+
+// offsetOf is the offset of a row: what its metadata column says, else counted
+// from the end of the fetch, which is right where offsets have no gaps.
+func (cv *converter) offsetOf(b *delta.Batch, i int, f connector.Fetch, row int32) int64 {
+	if cv.offset >= 0 && !b.Cols[cv.offset].Null(i) {
+		return b.Cols[cv.offset].I[i]
+	}
+	return f.Next - int64(f.Batch.N) + int64(row)
+}
+
+// latest is the greatest finite value of a time column.
+func latest(v *delta.Vec) int64 {
+	m := int64(exec.NoWatermark)
+	for i, x := range v.I[:v.N] {
+		if x > m && x != math.MaxInt64 && !v.Null(i) {
+			m = x
+		}
+	}
+	return m
+}
+
+// readSource is the bounded read behind SELECT … FROM source: from the source's
+// start to its end at the time of the call, computed columns included, until
+// fn returns an error.
+func (e *Engine) readSource(ctx context.Context, n *plan.Node, fn func(b *delta.Batch) error) error {
+	o := e.currentCatalog().ByID(n.Relation)
+	if o == nil || o.Kind != catalog.Source {
+		return sqlerr.New(sqlerr.UndefinedTable, "a source of the statement was dropped")
+	}
+	conn, err := connector.NewSource(connectorConfig(o))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return e.readBounded(ctx, o, conn, func(b *delta.Batch) error { return fn(project(b, n.Columns)) })
+}
