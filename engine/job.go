@@ -200,7 +200,8 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	if err = j.tables.err(); err != nil {
 		return nil, nil, err
 	}
-	out = j.out.consolidate()
+	all := j.out
+	out = all.consolidate()
 	if j.rel != nil {
 		if err = j.rel.apply(out); err != nil {
 			return nil, nil, err
