@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"fmt"
+
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
@@ -16,9 +18,19 @@ type builder struct {
 	cur  *inst     // the one being built
 }
 
+// sub checks the number of a state table. Tables of either kind share the
+// numbers: the number is what a table is found by after a restart.
+func (b *builder) sub(n *plan.Node, sub int) {
+	if sub < 0 || sub >= SubTables || b.cur.subs&(1<<sub) != 0 {
+		panic(fmt.Sprintf("state table %d of node %d is taken or not allowed", sub, n.ID))
+	}
+	b.cur.subs |= 1 << sub
+}
+
 // tree returns worker's part of the state table sub of n. Keys begin with the
 // key group, one byte.
 func (b *builder) tree(n *plan.Node, sub, worker int) *state.Tree {
+	b.sub(n, sub)
 	var t *state.Tree
 	if b.opts.States != nil {
 		t = b.opts.States.Tree(n.ID, sub, worker)
@@ -31,6 +43,7 @@ func (b *builder) tree(n *plan.Node, sub, worker int) *state.Tree {
 
 // hash is as tree.
 func (b *builder) hash(n *plan.Node, sub, worker int, o state.HashOptions) *state.Hash {
+	b.sub(n, sub)
 	var t *state.Hash
 	if b.opts.States != nil {
 		t = b.opts.States.Hash(n.ID, sub, worker, o)

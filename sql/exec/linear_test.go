@@ -62,6 +62,10 @@ func TestMapError(t *testing.T) {
 func TestValues(t *testing.T) {
 	root := &plan.Node{ID: 1, Op: plan.Values, Out: []plan.Column{column("a", types.Int8)}}
 	want := newZset()
+	for i := range 10 {
+		root.Cells = append(root.Cells, []*expr.Expr{callExpr("+(bigint,bigint)", types.Int8, constInt(int64(i)), constInt(1))})
+		want.add(root.Out, []types.Datum{intD(int64(i + 1))}, 1)
+	}
 	for i := range 10_000 {
 		row := []types.Datum{intD(int64(i % 7000))}
 		root.Rows = append(root.Rows, row)

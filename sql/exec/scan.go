@@ -2,8 +2,10 @@ package exec
 
 import (
 	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
 )
 
 // pass hands on what it gets: a Scan, a Union.
@@ -47,34 +49,58 @@ func (p *pass) Advance(wm []int64, _ Emit) (int64, error) {
 
 // values emits constant rows, once.
 type values struct {
-	n *plan.Node
+	n    *plan.Node
+	env  *expr.Env
+	step *stepInfo
+	out  rowsOut
 }
 
 var _ Starter = (*values)(nil)
 
-func newValues(n *plan.Node, _ *builder, _ int) (Operator, error) {
+func newValues(n *plan.Node, b *builder, _ int) (Operator, error) {
+	bad := func(width int) error {
+		return sqlerr.New(sqlerr.Internal, "a row of node %d has %d columns, not %d", n.ID, width, len(n.Out))
+	}
 	for _, r := range n.Rows {
 		if len(r) != len(n.Out) {
-			return nil, sqlerr.New(sqlerr.Internal, "a row of node %d has %d columns, not %d", n.ID, len(r), len(n.Out))
+			return nil, bad(len(r))
 		}
 	}
-	return &values{n}, nil
+	for _, r := range n.Cells {
+		if len(r) != len(n.Out) {
+			return nil, bad(len(r))
+		}
+	}
+	return &values{n: n, env: b.opts.Env, step: b.step, out: rowsOut{cols: n.Out}}, nil
 }
 
 func (v *values) Start(out Emit) error {
-	for from := 0; from < len(v.n.Rows); from += delta.MaxRows {
-		rows := v.n.Rows[from:min(len(v.n.Rows), from+delta.MaxRows)]
-		b := &delta.Batch{N: len(rows), Cols: newCols(v.n.Out, len(rows))}
-		for _, r := range rows {
-			for c, d := range r {
-				b.Cols[c].AppendDatum(d)
-			}
+	for _, r := range v.n.Rows {
+		cols := v.out.row(1)
+		for c, d := range r {
+			cols[c].AppendDatum(d)
 		}
-		if err := out(b); err != nil {
+		if err := v.out.done(out); err != nil {
 			return err
 		}
 	}
-	return nil
+	for _, r := range v.n.Cells {
+		ds := make([]types.Datum, len(r))
+		for c, x := range r {
+			var err error
+			if ds[c], err = expr.EvalConst(v.env, x, v.step.ctx); err != nil {
+				return err
+			}
+		}
+		cols := v.out.row(1)
+		for c, d := range ds {
+			cols[c].AppendDatum(d)
+		}
+		if err := v.out.done(out); err != nil {
+			return err
+		}
+	}
+	return v.out.flush(out)
 }
 
 func (v *values) Apply(int, *delta.Batch, Emit) error {

@@ -47,6 +47,7 @@ type inst struct {
 	wmIn []int64
 
 	tables []table
+	subs   uint // their numbers, as bits
 
 	rowsIn, rowsOut, batches, nanos, lateRows int64
 }

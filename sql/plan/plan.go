@@ -90,6 +90,7 @@ type Node struct {
 	Lookup   []*expr.Expr    `json:"lookup,omitempty"`   // Scan: constants for the first columns of Index
 	Index    []int           `json:"index,omitempty"`    // Scan: the arrangement's key columns
 	Rows     [][]types.Datum `json:"rows,omitempty"`     // Values
+	Cells    [][]*expr.Expr  `json:"cells,omitempty"`    // Values: rows of expressions without columns, instead of Rows
 	Filter   *expr.Expr      `json:"filter,omitempty"`   // Map
 	Exprs    []*expr.Expr    `json:"exprs,omitempty"`    // Map
 	Kind     JoinKind        `json:"kind,omitempty"`     // Join
