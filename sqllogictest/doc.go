@@ -13,6 +13,7 @@
 //	hash-threshold N, halt, subtest NAME, include GLOB, connection NAME
 //	control sortmode MODE         the default order of queries that name none
 //	control check on|off          off: views are not compared after each statement
+//	control views on|off          off: queries that follow are no views in mode view
 //
 // A result has one value a line, or one row a line; more values than the
 // threshold (8) may stand as "N values hashing to MD5". Types: T text, I integer

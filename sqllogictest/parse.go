@@ -139,7 +139,7 @@ func parse(name, text string, depth int) ([]*Record, error) {
 			switch r.Name {
 			case "sortmode":
 				sortmode = r.Value
-			case "check":
+			case "check", "views":
 			default:
 				return nil, bad("unknown control %q", r.Name)
 			}

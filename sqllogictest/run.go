@@ -75,6 +75,7 @@ type runner struct {
 	early     map[*Record]int // views the runner created, by their query
 	nviews    int
 	check     bool
+	noViews   bool // queries are not made views
 	sum       Summary
 }
 
@@ -143,8 +144,11 @@ func (r *runner) record(rec *Record) error {
 		r.threshold = rec.N
 		return nil
 	case Control:
-		if rec.Name == "check" {
+		switch rec.Name {
+		case "check":
 			r.check = rec.Value != "off"
+		case "views":
+			r.noViews = rec.Value == "off"
 		}
 		return nil
 	case Subtest:
@@ -178,7 +182,7 @@ func (r *runner) record(rec *Record) error {
 		if err := r.compare(rec, res); err != nil {
 			return err
 		}
-		if r.opts.Mode == View {
+		if r.opts.Mode == View && !r.noViews {
 			n, ok := r.early[rec]
 			if !ok {
 				if err := r.createView(rec); err != nil {
@@ -210,7 +214,14 @@ func firstWord(sql string) string {
 // createViews makes a view of every query that comes, as far as its tables
 // exist by now; the others are made where they stand.
 func (r *runner) createViews(rest []*Record) error {
+	off := r.noViews
 	for _, rec := range rest {
+		if rec.Kind == Control && rec.Name == "views" {
+			off = rec.Value == "off"
+		}
+		if off {
+			continue
+		}
 		if rec.Kind == Statement && !isDML(rec.SQL) {
 			return nil // later tables, drops, settings: what follows may mean something else
 		}

@@ -149,6 +149,11 @@ func TestViewMode(t *testing.T) {
 	if strings.Join(db.log, ";") != strings.Join(want, ";") {
 		t.Fatalf("ran %q", db.log)
 	}
+	db.log = nil
+	off := "statement ok\nINSERT\n\ncontrol views off\n\nquery II rowsort\ntwo\n----\n1 2\n3 4\n"
+	if sum, log := runText(t, db, View, off); sum.Passed != 2 || strings.Join(db.log, ";") != "INSERT;two" {
+		t.Fatalf("%s, ran %q\n%s", sum, db.log, log)
+	}
 	db.answers["SELECT * FROM slt_view_0"] = ints([]int64{1, 2}, []int64{3, 5})
 	if sum, _ := runText(t, db, View, text); sum.Failed != 1 {
 		t.Fatalf("a wrong view passed: %s", sum)
