@@ -46,8 +46,12 @@ var allowed = map[string][]string{
 
 	"connector/kafka/broker": {},
 
-	"crashtest":                   {"connector/kafka/broker", "examples", "examples/recommender/check", "examples/recommender/tastes"},
-	"internal/pgtest":             {},
+	"crashtest":           {"connector/kafka/broker", "examples", "examples/recommender/check", "examples/recommender/tastes"},
+	"internal/pgtest":     {},
+	"sqllogictest/target": {"engine", "server", "sql/sqlerr", "sql/types", "sqllogictest"},
+	"cmd/streamsql": {"connector/datagen", "connector/file", "connector/kafka", "connector/nexmark", "engine", "server",
+		"sql/parser", "sql/sqlerr", "sql/types", "sqllogictest", "sqllogictest/target"},
+
 	"examples":                    {"sql/parser", "sql/ast"},
 	"examples/recommender":        {"udf", "sql/types", "sql/delta"},
 	"examples/recommender/plain":  {"examples/recommender"},
