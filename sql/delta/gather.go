@@ -4,10 +4,7 @@ package delta
 func (v *Vec) Gather(sel []int32) *Vec {
 	out := NewVec(v.T, len(sel))
 	if v.Nulls != nil {
-		for _, i := range sel {
-			out.AppendFrom(v, int(i))
-		}
-		return out
+		out.gatherNulls(v.Nulls, sel)
 	}
 	switch {
 	case v.I != nil:
@@ -33,6 +30,20 @@ func (v *Vec) Gather(sel []int32) *Vec {
 	}
 	out.N = len(sel)
 	return out
+}
+
+// gatherNulls sets the NULLs of the rows sel; none: nil.
+func (v *Vec) gatherNulls(nulls []uint64, sel []int32) {
+	any := uint64(0)
+	out := make([]uint64, (len(sel)+63)>>6)
+	for k, i := range sel {
+		b := nulls[i>>6] >> (uint(i) & 63) & 1
+		out[k>>6] |= b << (uint(k) & 63)
+		any |= b
+	}
+	if any != 0 {
+		v.Nulls = out
+	}
 }
 
 // Gather returns the rows of b named by sel, in its order.
