@@ -144,14 +144,14 @@ func (s *Store) open(dir string, opts StoreOptions) error {
 	case errors.Is(err, pebble.ErrNotFound):
 		v = make([]byte, 8)
 	case err != nil:
-		_ = db.Close()
+		_ = s.guard(db.Close) // Pebble's background work may have failed too
 		return pebbleError("read", err)
 	default:
 		v = bytes.Clone(v)
 		_ = closer.Close()
 	}
 	if len(v) < 8 {
-		_ = db.Close()
+		_ = s.guard(db.Close)
 		return sqlerr.New(codeDamaged, "the last checkpoint's record is damaged: %d bytes", len(v))
 	}
 	s.db = db
@@ -380,19 +380,24 @@ func (s *Store) Commit(epoch uint64, meta []byte, fill func(*Writer) error) (int
 	return n, w.b.Close()
 }
 
-// Close releases the directory. What was committed is durable already. A store
-// that a failed write has lost keeps Pebble's own lock until the process ends.
+// Close releases the directory. What was committed is durable already. Of a store
+// that a failed write has lost it returns that error; it keeps Pebble's own
+// lock until the process ends.
 func (s *Store) Close() error {
-	if s.fatal.Load() != nil { // Pebble may hold locks that nobody releases
-		return s.lock.Close()
+	if e := s.fatal.Load(); e != nil { // Pebble may hold locks that nobody releases
+		_ = s.lock.Close()
+		return e
 	}
-	s.mu.Lock()
-	for p := range s.pins {
-		_ = p.Close()
-	}
-	s.pins = nil
-	s.mu.Unlock()
-	if err := errors.Join(s.guard(s.db.Close), s.lock.Close()); err != nil {
+	err := s.guard(func() error {
+		s.mu.Lock()
+		for p := range s.pins {
+			_ = p.Close()
+		}
+		s.pins = nil
+		s.mu.Unlock()
+		return s.db.Close()
+	})
+	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return pebbleError("close", err)
 	}
 	return nil
