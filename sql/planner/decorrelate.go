@@ -1,0 +1,588 @@
+package planner
+
+import (
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// Decorrelation. A relation r that names columns of l, to be evaluated for each
+// row of l, becomes a join. Two ways:
+//
+//   - Pull: what correlates r are conditions, which move up out of r and become
+//     those of the join. Where an aggregate or a limit stands above them, they
+//     must be equalities: the inner side becomes a key of it.
+//   - Push (Neumann, Kemper: Unnesting Arbitrary Queries, BTW 2015): r is joined
+//     with the distinct values of the columns of l that it names, and carries
+//     them along to its top, where l is joined with it.
+//
+// A query is bound inside out, so r itself holds no correlation with anything
+// between it and l any more; what it names beyond l stays.
+
+// apply joins each row of l with the rows of r for it for which conds hold.
+func (b *binder) apply(kind plan.JoinKind, l, r *rel, conds []*expr.Expr) *rel {
+	if kind == plan.Semi || kind == plan.Anti {
+		for r.op == opProject {
+			conds = inline(conds, r)
+			r = r.in[0]
+		}
+	}
+	lout := setOf(l.out)
+	free := r.outer().and(lout)
+	if free.empty() {
+		return join(kind, l, r, conds)
+	}
+	if kind == plan.Left && len(conds) == 0 && exactlyOne(r) {
+		kind = plan.Inner
+	}
+	if kind == plan.Inner {
+		if j := b.applyAbove(l, r, conds); j != nil {
+			return j
+		}
+	}
+	if in, pulled, ok := b.pull(r, free, false); ok {
+		return join(kind, l, in, append(pulled, conds...))
+	}
+	return b.push(kind, l, r, free, conds)
+}
+
+// inline replaces the columns that p, a projection, computes by their expressions.
+func inline(xs []*expr.Expr, p *rel) []*expr.Expr {
+	m := make(map[int]*expr.Expr, len(p.out))
+	for i, c := range p.out {
+		m[c] = p.exprs[i]
+	}
+	out := make([]*expr.Expr, len(xs))
+	for i, x := range xs {
+		out[i] = substitute(x, m)
+	}
+	return out
+}
+
+func substitute(x *expr.Expr, m map[int]*expr.Expr) *expr.Expr {
+	return rewrite(x, func(c *expr.Expr) *expr.Expr {
+		if c.Kind == expr.Col {
+			return m[c.Index]
+		}
+		return nil
+	})
+}
+
+// applyAbove handles what stands above a scalar aggregate, whose row for an empty
+// input must not get lost.
+func (b *binder) applyAbove(l, r *rel, conds []*expr.Expr) *rel {
+	switch {
+	case r.op == opProject && len(conds) == 0:
+		j := b.apply(plan.Inner, l, r.in[0], nil)
+		out, exprs := append([]int(nil), l.out...), make([]*expr.Expr, 0, len(l.out)+len(r.out))
+		for _, c := range l.out {
+			exprs = append(exprs, b.col(c))
+		}
+		have := setOf(out)
+		for i, c := range r.out {
+			if !have.has(c) {
+				out, exprs = append(out, c), append(exprs, r.exprs[i])
+			}
+		}
+		return project(j, out, exprs)
+	case r.op == opFilter && aggBelow(r):
+		return filter(b.apply(plan.Inner, l, r.in[0], nil), append(append([]*expr.Expr(nil), r.conds...), conds...)...)
+	case r.op == opAgg && len(r.keys) == 0:
+		return b.applyScalar(l, r, conds)
+	case r.op == opJoin && (r.kind == plan.Inner || r.kind == plan.Left) && aggBelow(r):
+		// A scalar subquery beside the rows of the subquery around it.
+		left, right := r.in[0], r.in[1]
+		if r.kind == plan.Left && (len(r.conds) > 0 || !exactlyOne(right)) {
+			return nil
+		}
+		if !exactlyOne(left) {
+			return nil
+		}
+		j := b.apply(plan.Inner, l, left, nil)
+		j = b.apply(plan.Inner, j, right, nil)
+		return filter(j, append(append([]*expr.Expr(nil), r.conds...), conds...)...)
+	}
+	return nil
+}
+
+// aggBelow tells whether r computes from scalar aggregates.
+func aggBelow(r *rel) bool {
+	switch r.op {
+	case opProject, opFilter:
+		return aggBelow(r.in[0])
+	case opAgg:
+		return len(r.keys) == 0
+	case opJoin:
+		return exactlyOne(r)
+	}
+	return false
+}
+
+// applyScalar joins l with an aggregate without keys: the aggregate is grouped by
+// what correlates it, and a row of l without a group gets the values of an empty one.
+func (b *binder) applyScalar(l, r *rel, conds []*expr.Expr) *rel {
+	free := r.outer().and(setOf(l.out))
+	in, pulled, ok := b.pull(r.in[0], free, true)
+	if !ok {
+		return nil
+	}
+	in, keys, pulled, ok := b.equalities(in, free, pulled)
+	if !ok {
+		return nil
+	}
+	g := *r
+	g.known = false
+	g.in, g.keys = []*rel{in}, keys
+	g.out = append(append([]int(nil), keys...), r.out...)
+	j, m := b.orEmpty(&g)
+	return filter(b.withEmpty(join(plan.Left, l, j, pulled), l.out, m), conds...)
+}
+
+// orEmpty renames the counts of a grouped aggregate, whose value for an empty
+// group is not NULL. It returns the new names.
+func (b *binder) orEmpty(g *rel) (*rel, []counted) {
+	var m []counted
+	n := *g
+	n.aggs = append([]aggCall(nil), g.aggs...)
+	n.out = append([]int(nil), g.keys...)
+	for i := range n.aggs {
+		a := &n.aggs[i]
+		c := counted{id: a.id, from: a.id}
+		if a.kind == expr.AggCount || a.kind == expr.AggCountStar {
+			c.from = b.copyCol(a.id)
+			a.id = c.from
+		}
+		n.out = append(n.out, a.id)
+		m = append(m, c)
+	}
+	return &n, m
+}
+
+// counted is an aggregate's column id, and the one that it is computed from.
+type counted struct{ id, from int }
+
+// withEmpty gives the counts their value for an empty group.
+func (b *binder) withEmpty(j *rel, keep []int, m []counted) *rel {
+	out, exprs := append([]int(nil), keep...), make([]*expr.Expr, 0, len(keep)+len(m))
+	for _, c := range keep {
+		exprs = append(exprs, b.col(c))
+	}
+	for _, c := range m {
+		x := b.col(c.from)
+		if c.from != c.id {
+			x = &expr.Expr{Kind: expr.Coal, Type: x.Type, Args: []*expr.Expr{x, constant(x.Type.ID, types.Datum{})}, Pos: -1}
+		}
+		out, exprs = append(out, c.id), append(exprs, x)
+	}
+	return project(j, out, exprs)
+}
+
+// split parts conds into those that name columns of s and the others.
+func split(conds []*expr.Expr, s set) (with, without []*expr.Expr) {
+	for _, c := range conds {
+		if refersTo(c, s) {
+			with = append(with, c)
+		} else {
+			without = append(without, c)
+		}
+	}
+	return with, without
+}
+
+// pull moves the conditions of r that name columns of free up. The relation that
+// it returns has at least the columns of r, those that the conditions name, and
+// nothing of free. eq says that only equalities will do, for an early answer.
+func (b *binder) pull(r *rel, free set, eq bool) (*rel, []*expr.Expr, bool) {
+	if !r.outer().meets(free) {
+		return r, nil, true
+	}
+	switch r.op {
+	case opFilter:
+		in, up, ok := b.pull(r.in[0], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		with, without := split(r.conds, free)
+		if eq {
+			for _, c := range with {
+				if _, _, _, ok := equality(c, setOf(in.out)); !ok && refersTo(c, setOf(in.out)) {
+					return nil, nil, false
+				}
+			}
+		}
+		return filter(in, without...), append(up, with...), true
+	case opProject:
+		for _, x := range r.exprs {
+			if refersTo(x, free) {
+				return nil, nil, false
+			}
+		}
+		in, up, ok := b.pull(r.in[0], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		p := *r
+		p.known = false
+		p.in = []*rel{in}
+		b.carry(&p, in, up)
+		return &p, up, true
+	case opJoin:
+		return b.pullJoin(r, free, eq)
+	case opWindow, opUnnest:
+		for _, x := range r.exprs {
+			if refersTo(x, free) {
+				return nil, nil, false
+			}
+		}
+		in, up, ok := b.pull(r.in[0], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		p := *r
+		p.known = false
+		p.in = []*rel{in}
+		p.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+		return &p, up, true
+	case opAgg, opDistinct, opTopN, opOver:
+		if r.op == opAgg && len(r.keys) == 0 {
+			return nil, nil, false
+		}
+		var own set
+		r.uses(&own)
+		if own.meets(free) {
+			return nil, nil, false
+		}
+		in, up, ok := b.pull(r.in[0], free, true)
+		if !ok {
+			return nil, nil, false
+		}
+		in, keys, up, ok := b.equalities(in, free, up)
+		if !ok {
+			return nil, nil, false
+		}
+		return b.keyed(r, in, keys), up, true
+	}
+	return nil, nil, false
+}
+
+// keyed is r over in with more keys.
+func (b *binder) keyed(r, in *rel, keys []int) *rel {
+	p := *r
+	p.known = false
+	have := setOf(r.keys)
+	p.keys = append([]int(nil), r.keys...)
+	for _, k := range keys {
+		if !have.has(k) {
+			have.add(k)
+			p.keys = append(p.keys, k)
+		}
+	}
+	switch r.op {
+	case opAgg:
+		p.in = []*rel{in}
+		p.out = append([]int(nil), p.keys...)
+		for i := range r.aggs {
+			p.out = append(p.out, r.aggs[i].id)
+		}
+	case opDistinct:
+		// Each row once for each of the keys.
+		p.keys = nil
+		want := append([]int(nil), r.out...)
+		have := setOf(want)
+		for _, k := range keys {
+			if !have.has(k) {
+				have.add(k)
+				want = append(want, k)
+			}
+		}
+		in = b.pick(in, want)
+		p.in, p.out = []*rel{in}, want
+	default:
+		p.in = []*rel{in}
+		p.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+	}
+	return &p
+}
+
+// carry adds to a projection the columns of its input that up names.
+func (b *binder) carry(p, in *rel, up []*expr.Expr) {
+	have, inner := setOf(p.out), setOf(in.out)
+	p.out = append([]int(nil), p.out...)
+	p.exprs = append([]*expr.Expr(nil), p.exprs...)
+	for _, c := range refs(up...).list() {
+		if inner.has(c) && !have.has(c) {
+			p.out = append(p.out, c)
+			p.exprs = append(p.exprs, b.col(c))
+		}
+	}
+}
+
+func (b *binder) pullJoin(r *rel, free set, eq bool) (*rel, []*expr.Expr, bool) {
+	switch r.kind {
+	case plan.Inner:
+		l, up, ok := b.pull(r.in[0], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		rr, up2, ok := b.pull(r.in[1], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		with, without := split(r.conds, free)
+		return join(plan.Inner, l, rr, without), append(append(up, up2...), with...), true
+	case plan.Left, plan.Semi, plan.Anti:
+		if with, _ := split(r.conds, free); len(with) > 0 || r.in[1].outer().meets(free) {
+			return nil, nil, false
+		}
+		l, up, ok := b.pull(r.in[0], free, eq)
+		if !ok {
+			return nil, nil, false
+		}
+		return join(r.kind, l, r.in[1], r.conds), up, true
+	}
+	return nil, nil, false
+}
+
+// equality reads c as inner = outer, where inner names columns of in alone and
+// outer none of them.
+func equality(c *expr.Expr, in set) (inner, outer *expr.Expr, swap, ok bool) {
+	if c.Kind != expr.Call || len(c.Args) != 2 || fnName(c.Fn) != "=" {
+		return nil, nil, false, false
+	}
+	l, r := c.Args[0], c.Args[1]
+	switch ls, rs := refs(l), refs(r); {
+	case !ls.empty() && ls.within(in) && !rs.meets(in):
+		return l, r, false, true
+	case !rs.empty() && rs.within(in) && !ls.meets(in):
+		return r, l, true, true
+	}
+	return nil, nil, false, false
+}
+
+// equalities turns conditions into keys: each must be an equality, or not be
+// about in at all. It returns in with the inner sides as columns, those, and the
+// conditions over them.
+func (b *binder) equalities(in *rel, free set, conds []*expr.Expr) (*rel, []int, []*expr.Expr, bool) {
+	inner := setOf(in.out)
+	var sides []*expr.Expr
+	for _, c := range conds {
+		x, _, _, ok := equality(c, inner)
+		if !ok {
+			// A condition on the outer row alone would leave the group out.
+			return nil, nil, nil, false
+		}
+		sides = append(sides, x)
+	}
+	in, keys := b.extend(in, sides)
+	out := make([]*expr.Expr, len(conds))
+	for i, c := range conds {
+		_, _, swap, _ := equality(c, inner)
+		n := *c
+		n.Args = append([]*expr.Expr(nil), c.Args...)
+		at := 0
+		if swap {
+			at = 1
+		}
+		k := b.col(keys[i])
+		k.Pos = c.Args[at].Pos
+		n.Args[at] = k
+		out[i] = &n
+	}
+	var unique []int
+	var have set
+	for _, k := range keys {
+		if !have.has(k) {
+			have.add(k)
+			unique = append(unique, k)
+		}
+	}
+	return in, unique, out, true
+}
+
+// push evaluates r for the distinct values of l's columns free.
+func (b *binder) push(kind plan.JoinKind, l, r *rel, free set, conds []*expr.Expr) *rel {
+	d := &domain{b: b, free: free, cols: free.list(), l: l}
+	in, m := d.carry(r)
+	return join(kind, l, in, append(d.match(m, nil), conds...))
+}
+
+// domain is the set of outer bindings, made anew wherever it is needed.
+type domain struct {
+	b    *binder
+	free set
+	cols []int
+	l    *rel
+}
+
+// rel returns the bindings, and the column of each of free.
+func (d *domain) rel() (*rel, map[int]int) {
+	m := map[int]int{}
+	c := d.b.clone(d.l, m)
+	for _, f := range d.cols {
+		if _, ok := m[f]; !ok {
+			panic(internal("column %d is not of the outer query", f))
+		}
+	}
+	only := make(map[int]int, len(d.cols))
+	ids := make([]int, len(d.cols))
+	for i, f := range d.cols {
+		ids[i], only[f] = m[f], m[f]
+	}
+	return distinct(d.b.pick(c, ids)), only
+}
+
+// match compares the bindings of two relations: l's own columns when a is nil.
+func (d *domain) match(m, a map[int]int) []*expr.Expr {
+	var out []*expr.Expr
+	for _, f := range d.cols {
+		x := f
+		if a != nil {
+			x = a[f]
+		}
+		out = append(out, d.b.sameValue(d.b.col(x), d.b.col(m[f])))
+	}
+	return out
+}
+
+// sameValue is x IS NOT DISTINCT FROM y.
+func (b *binder) sameValue(x, y *expr.Expr) *expr.Expr {
+	return not(b.mustCall(isDistinctFrom, x, y))
+}
+
+func (d *domain) ids(m map[int]int) []int {
+	out := make([]int, len(d.cols))
+	for i, f := range d.cols {
+		out[i] = m[f]
+	}
+	return out
+}
+
+// carry returns r for each binding, with the columns of the binding.
+func (d *domain) carry(r *rel) (*rel, map[int]int) {
+	b := d.b
+	if !r.outer().meets(d.free) {
+		dom, m := d.rel()
+		return join(plan.Inner, dom, r, nil), m
+	}
+	switch r.op {
+	case opFilter:
+		in, m := d.carry(r.in[0])
+		return filter(in, mapExprs(r.conds, m)...), m
+	case opProject:
+		in, m := d.carry(r.in[0])
+		ids := d.ids(m)
+		out, exprs := append([]int(nil), r.out...), mapExprs(r.exprs, m)
+		for _, c := range ids {
+			out, exprs = append(out, c), append(exprs, b.col(c))
+		}
+		return project(in, out, exprs), m
+	case opJoin:
+		return d.carryJoin(r)
+	case opAgg:
+		in, m := d.carry(r.in[0])
+		g := b.keyed(r.renamed(m), in, d.ids(m))
+		if len(r.keys) > 0 {
+			return g, m
+		}
+		n, counts := b.orEmpty(g)
+		dom, dm := d.rel()
+		j := join(plan.Left, dom, n, d.match(m, dm))
+		return b.withEmpty(j, d.ids(dm), counts), dm
+	case opDistinct, opTopN, opOver:
+		in, m := d.carry(r.in[0])
+		n := r.renamed(m)
+		n.in = r.in
+		return b.keyed(n, in, d.ids(m)), m
+	case opUnion, opSetOp:
+		n := *r
+		n.known = false
+		n.in, n.cols = nil, nil
+		dm := map[int]int{}
+		n.out = append([]int(nil), r.out...)
+		for _, f := range d.cols {
+			dm[f] = b.copyCol(f)
+			n.out = append(n.out, dm[f])
+		}
+		for i, x := range r.in {
+			in, m := d.carry(x)
+			n.in = append(n.in, in)
+			n.cols = append(n.cols, append(mapIDs(r.cols[i], m), d.ids(m)...))
+		}
+		return &n, dm
+	case opWindow, opUnnest:
+		in, m := d.carry(r.in[0])
+		n := r.renamed(m)
+		n.in = []*rel{in}
+		n.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+		return n, m
+	case opValues:
+		return d.carryValues(r)
+	}
+	panic(internal("operator %d cannot be correlated", r.op))
+}
+
+func (d *domain) carryJoin(r *rel) (*rel, map[int]int) {
+	b := d.b
+	condsOuter, _ := split(r.conds, d.free)
+	lc, rc := r.in[0].outer().meets(d.free), r.in[1].outer().meets(d.free)
+	leftOnly := r.kind != plan.Right && r.kind != plan.Full
+	switch {
+	case leftOnly && !rc:
+		// The binding of the left side serves the conditions as well.
+		l, m := d.carry(r.in[0])
+		return join(r.kind, l, r.in[1], mapExprs(r.conds, m)), m
+	case r.kind == plan.Inner && !lc, r.kind == plan.Right && !lc:
+		rr, m := d.carry(r.in[1])
+		return join(r.kind, r.in[0], rr, mapExprs(r.conds, m)), m
+	}
+	l, lm := d.carry(r.in[0])
+	rr, rm := d.carry(r.in[1])
+	conds := append(d.match(rm, lm), mapExprs(r.conds, lm)...)
+	_ = condsOuter
+	j := join(r.kind, l, rr, conds)
+	switch r.kind {
+	case plan.Right:
+		return j, rm
+	case plan.Full:
+		// The binding is on whichever side the row is.
+		m := map[int]int{}
+		var xs []*expr.Expr
+		for _, f := range d.cols {
+			xs = append(xs, &expr.Expr{Kind: expr.Coal, Type: b.cols[f].typ, Pos: -1,
+				Args: []*expr.Expr{b.col(lm[f]), b.col(rm[f])}})
+		}
+		p, ids := b.extend(j, xs)
+		for i, f := range d.cols {
+			m[f] = ids[i]
+		}
+		return p, m
+	}
+	return j, lm
+}
+
+// carryValues is a VALUES list over outer columns: a projection of the bindings
+// for each row.
+func (d *domain) carryValues(r *rel) (*rel, map[int]int) {
+	b := d.b
+	u := &rel{op: opUnion, out: append([]int(nil), r.out...)}
+	um := map[int]int{}
+	for _, f := range d.cols {
+		um[f] = b.copyCol(f)
+		u.out = append(u.out, um[f])
+	}
+	for _, row := range r.rows {
+		dom, m := d.rel()
+		var out []int
+		exprs := mapExprs(row, m)
+		for _, c := range r.out {
+			out = append(out, b.copyCol(c))
+		}
+		cols := append([]int(nil), out...)
+		for _, c := range d.ids(m) {
+			out, exprs, cols = append(out, c), append(exprs, b.col(c)), append(cols, c)
+		}
+		u.in = append(u.in, project(dom, out, exprs))
+		u.cols = append(u.cols, cols)
+	}
+	return u, um
+}
