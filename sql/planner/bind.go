@@ -81,7 +81,7 @@ func (b *binder) param(n, pos int) *expr.Expr {
 			WithHint("A view cannot have parameters."))
 	}
 	for len(b.params) < n {
-		x := &expr.Expr{Kind: expr.Param, Index: len(b.params), Pos: -1}
+		x := &expr.Expr{Kind: expr.Param, Index: len(b.params) + 1, Pos: -1}
 		if i := len(b.params); i < len(b.p.Params) {
 			x.Type = b.p.Params[i]
 		}
@@ -107,18 +107,22 @@ func (b *binder) paramTypes() []types.Type {
 	return out
 }
 
-// settle gives the parameters among args the types that a coercion found.
-func settle(x *expr.Expr) *expr.Expr {
+// settle gives the parameters among x's arguments the types that a coercion found.
+func (b *binder) settle(x *expr.Expr) *expr.Expr {
+	if len(b.params) == 0 {
+		return x
+	}
 	for i, a := range x.Args {
-		if a.Kind != expr.Cast || len(a.Args) != 1 {
+		if a.Kind == expr.Cast && len(a.Args) == 1 && a.Args[0].Kind == expr.Param {
+			b.settle(a)
 			continue
 		}
-		p := a.Args[0]
-		if p.Kind != expr.Param {
+		if a.Kind != expr.Param {
 			continue
 		}
+		p := b.params[a.Index-1]
 		if p.Type.ID == types.Unknown {
-			p.Type = types.Bare(a.Type)
+			p.Type = a.Type
 		}
 		if p.Type == a.Type {
 			x.Args[i] = p
@@ -138,7 +142,7 @@ func (b *binder) call(name string, pos int, args ...*expr.Expr) *expr.Expr {
 	if x.Pos < 0 || x.Pos == 0 {
 		x.Pos = pos
 	}
-	return settle(x)
+	return b.settle(x)
 }
 
 // cast coerces x.

@@ -80,7 +80,7 @@ func (b *binder) extend(in *rel, xs []*expr.Expr) (*rel, []int) {
 		}
 		found := -1
 		for j, y := range exprs {
-			if j >= len(in.out) && same(x, y) && expr.Volatility(b.env, x) != expr.Volatile {
+			if j >= len(in.out) && same(x, y) && expr.VolatilityOf(b.env, x) != expr.Volatile {
 				found = out[j]
 				break
 			}

@@ -272,12 +272,7 @@ func (c *exprCtx) aggArgs(inner *exprCtx, x *ast.Call, name string) (*expr.AggFu
 	}
 	f, args, err := b.env.Aggregate(name, args, pos)
 	must(err, pos)
-	for i, a := range args {
-		if a.Kind == expr.Cast && len(a.Args) == 1 && a.Args[0].Kind == expr.Param {
-			w := &expr.Expr{Args: []*expr.Expr{a}}
-			args[i] = settle(w).Args[0]
-		}
-	}
+	b.settle(&expr.Expr{Args: args})
 	b.dependFunc(name)
 	return f, args
 }

@@ -43,7 +43,7 @@ func (b *binder) apply(kind plan.JoinKind, l, r *rel, conds []*expr.Expr) *rel {
 	if in, pulled, ok := b.pull(r, free, false); ok {
 		return join(kind, l, in, append(pulled, conds...))
 	}
-	return b.push(kind, l, r, free, conds)
+	return b.carryOver(kind, l, r, free, conds)
 }
 
 // inline replaces the columns that p, a projection, computes by their expressions.
@@ -241,7 +241,7 @@ func (b *binder) pull(r *rel, free set, eq bool) (*rel, []*expr.Expr, bool) {
 		p := *r
 		p.known = false
 		p.in = []*rel{in}
-		p.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+		p.out = append(append([]int(nil), in.out...), r.added()...)
 		return &p, up, true
 	case opAgg, opDistinct, opTopN, opOver:
 		if r.op == opAgg && len(r.keys) == 0 {
@@ -299,7 +299,7 @@ func (b *binder) keyed(r, in *rel, keys []int) *rel {
 		p.in, p.out = []*rel{in}, want
 	default:
 		p.in = []*rel{in}
-		p.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+		p.out = append(append([]int(nil), in.out...), r.added()...)
 	}
 	return &p
 }
@@ -399,8 +399,8 @@ func (b *binder) equalities(in *rel, free set, conds []*expr.Expr) (*rel, []int,
 	return in, unique, out, true
 }
 
-// push evaluates r for the distinct values of l's columns free.
-func (b *binder) push(kind plan.JoinKind, l, r *rel, free set, conds []*expr.Expr) *rel {
+// carryOver evaluates r for the distinct values of l's columns free.
+func (b *binder) carryOver(kind plan.JoinKind, l, r *rel, free set, conds []*expr.Expr) *rel {
 	d := &domain{b: b, free: free, cols: free.list(), l: l}
 	in, m := d.carry(r)
 	return join(kind, l, in, append(d.match(m, nil), conds...))
@@ -513,7 +513,7 @@ func (d *domain) carry(r *rel) (*rel, map[int]int) {
 		in, m := d.carry(r.in[0])
 		n := r.renamed(m)
 		n.in = []*rel{in}
-		n.out = append(append([]int(nil), in.out...), r.out[len(r.in[0].out):]...)
+		n.out = append(append([]int(nil), in.out...), r.added()...)
 		return n, m
 	case opValues:
 		return d.carryValues(r)
@@ -523,7 +523,6 @@ func (d *domain) carry(r *rel) (*rel, map[int]int) {
 
 func (d *domain) carryJoin(r *rel) (*rel, map[int]int) {
 	b := d.b
-	condsOuter, _ := split(r.conds, d.free)
 	lc, rc := r.in[0].outer().meets(d.free), r.in[1].outer().meets(d.free)
 	leftOnly := r.kind != plan.Right && r.kind != plan.Full
 	switch {
@@ -538,7 +537,6 @@ func (d *domain) carryJoin(r *rel) (*rel, map[int]int) {
 	l, lm := d.carry(r.in[0])
 	rr, rm := d.carry(r.in[1])
 	conds := append(d.match(rm, lm), mapExprs(r.conds, lm)...)
-	_ = condsOuter
 	j := join(r.kind, l, rr, conds)
 	switch r.kind {
 	case plan.Right:

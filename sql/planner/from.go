@@ -333,10 +333,8 @@ func (b *binder) tableFunc(t *ast.TableFunc, parent, left *scope) (*rel, *scope)
 	for _, s := range subs {
 		r = b.apply(plan.Inner, r, s, nil)
 	}
-	key, args, cols, names, err := b.env.SetFunc(name, args, t.Call.Offset())
-	must(err, t.Call.Offset())
 	var out []nameCol
-	if key == "" {
+	if !b.env.IsSet(name) {
 		// A scalar function is a table of one row and column.
 		x := c.call(t.Call)
 		x = b.known(x)
@@ -347,7 +345,9 @@ func (b *binder) tableFunc(t *ast.TableFunc, parent, left *scope) (*rel, *scope)
 			panic(unsupported(t.Offset(), "WITH ORDINALITY of this function"))
 		}
 	} else {
-		settle(&expr.Expr{Args: args})
+		key, args, cols, names, err := b.env.SetFunc(name, args, t.Call.Offset())
+		must(err, t.Call.Offset())
+		b.settle(&expr.Expr{Args: args})
 		u := &rel{op: opUnnest, in: []*rel{r}, setF: key, exprs: args, ord: t.Ordinality, out: slices.Clone(r.out)}
 		for i, ct := range cols {
 			n := name
@@ -358,12 +358,12 @@ func (b *binder) tableFunc(t *ast.TableFunc, parent, left *scope) (*rel, *scope)
 				n = t.Alias.Name // a function of one column names it like itself
 			}
 			id := b.newCol(n, ct)
-			u.out = append(u.out, id)
+			u.out, u.made = append(u.out, id), append(u.made, id)
 			out = append(out, nameCol{n, id})
 		}
 		if t.Ordinality {
 			id := b.newCol("ordinality", types.Of(types.Int8))
-			u.out = append(u.out, id)
+			u.out, u.made = append(u.out, id), append(u.made, id)
 			out = append(out, nameCol{"ordinality", id})
 		}
 		r = u

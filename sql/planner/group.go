@@ -7,7 +7,6 @@ import (
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
-	"github.com/streamsql/streamsql/sql/types"
 )
 
 // grouping builds the aggregate of a SELECT, and turns expressions over its rows
@@ -174,14 +173,13 @@ func (g *grouping) build() {
 		ids = ids[1:]
 		return id
 	}
-	for i, k := range g.keys {
+	for _, k := range g.keys {
 		id := next()
 		if k.Kind == expr.Col && k.Index != id && !g.rows.has(k.Index) {
 			// A column of an outer query is a constant here.
 			b.cols[id].name = b.cols[k.Index].name
 		}
 		g.keyID = append(g.keyID, id)
-		_ = i
 	}
 	g.isKey = setOf(g.keyID)
 	for _, a := range g.aggs.calls {
@@ -283,6 +281,12 @@ func (g *grouping) result() *rel {
 		return g.union()
 	}
 	keys := append(slices.Clone(g.keyID), g.extra...)
+	in := setOf(g.in.out)
+	for _, k := range g.keyID {
+		if end, ok := g.b.windowEnd(g.in, k); ok && in.has(end) {
+			keys = append(keys, end)
+		}
+	}
 	return aggregate(g.in, uniqueIDs(keys), g.calls)
 }
 
@@ -365,5 +369,3 @@ func (g *grouping) union() *rel {
 	}
 	return u
 }
-
-var _ = types.Bool

@@ -1,10 +1,13 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
 )
 
@@ -20,30 +23,138 @@ type Planner struct {
 }
 
 // Select plans an ad-hoc query.
-func (p *Planner) Select(q *ast.Query) (*plan.Query, error) { panic("contract") }
+func (p *Planner) Select(q *ast.Query) (out *plan.Query, err error) {
+	defer catch(&err)
+	b := p.binder()
+	o := b.query(q, nil)
+	b.inPlan(o.r)
+	ids := make([]int, 0, len(o.cols)+len(o.sort))
+	for _, c := range o.cols {
+		ids = append(ids, c.id)
+	}
+	visible := len(ids)
+	for _, s := range o.sort {
+		if !slices.Contains(ids, s.col) {
+			ids = append(ids, s.col)
+		}
+	}
+	root := b.root(o.r, ids, true)
+	res := &plan.Query{Root: root, Limit: o.limit, Offset: o.skip, Ties: o.ties}
+	res.Columns = make([]plan.Column, visible)
+	for i, c := range o.cols {
+		root.Out[i].Name = c.name
+		res.Columns[i] = root.Out[i]
+	}
+	for _, s := range o.sort {
+		res.Sort = append(res.Sort, plan.Order{Col: slices.Index(ids, s.col), Desc: s.desc, NullsFirst: s.nullsFirst})
+	}
+	res.Params = b.paramTypes()
+	return res, nil
+}
+
+// inPlan checks that nothing of an outer query is left.
+func (b *binder) inPlan(r *rel) {
+	if !r.outer().empty() {
+		panic(internal("column %d is of no relation", r.outer().list()[0]))
+	}
+}
+
+// root rewrites a relation and makes it physical, with exactly the columns ids.
+func (b *binder) root(r *rel, ids []int, adhoc bool) *plan.Node {
+	r = b.push(r, nil)
+	p := b.pick(r, ids)
+	r = b.prune(p, setOf(ids))
+	y := &physical{b: b, ad: adhoc}
+	n := y.arranged(r, ids).n
+	numberNodes(n)
+	return n
+}
 
 // View plans a query that is to be maintained: no parameters, now() only where
 // it can be kept true (0A000 otherwise), LIMIT and ORDER BY … LIMIT as operators.
 // deps are the objects it reads and calls; keys the output columns that identify
 // a row, nil when none are known.
 func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []plan.Column, deps []uint64, keys []int, err error) {
-	panic("contract")
+	defer catch(&err)
+	b := p.binder()
+	b.view = true
+	o := b.query(q, nil)
+	r := b.closed(o)
+	b.inPlan(r)
+	ids := make([]int, len(o.cols))
+	seen := map[int]bool{}
+	for i, c := range o.cols {
+		ids[i] = c.id
+		seen[c.id] = true
+	}
+	if len(seen) < len(ids) {
+		// A column twice: each is one of its own.
+		r, ids = b.apart(r, ids)
+	}
+	names := b.outputNames(o, columns, q.Offset())
+	root = b.root(r, ids, false)
+	for i, n := range names {
+		root.Out[i].Name = n
+	}
+	if k, ok := b.uniqueKey(r); ok && len(k) > 0 {
+		for _, c := range k {
+			i := slices.Index(ids, c)
+			if i < 0 {
+				keys = nil
+				break
+			}
+			keys = append(keys, i)
+		}
+	}
+	return root, slices.Clone(root.Out), b.deps, keys, nil
+}
+
+// apart gives a column that is there twice a second number.
+func (b *binder) apart(r *rel, ids []int) (*rel, []int) {
+	out := slices.Clone(ids)
+	exprs := b.colsOf(ids)
+	seen := map[int]bool{}
+	for i, c := range out {
+		if seen[c] {
+			out[i] = b.copyCol(c)
+		}
+		seen[out[i]] = true
+	}
+	return project(r, out, exprs), out
+}
+
+// outputNames are the names of a view's columns.
+func (b *binder) outputNames(o *output, columns []string, pos int) []string {
+	if len(columns) > len(o.cols) {
+		panic(sqlerr.New(sqlerr.Syntax, "CREATE VIEW specifies more column names than columns").At(pos))
+	}
+	names := make([]string, len(o.cols))
+	seen := map[string]bool{}
+	for i, c := range o.cols {
+		names[i] = c.name
+		if i < len(columns) {
+			names[i] = columns[i]
+		}
+		if seen[names[i]] {
+			panic(sqlerr.New(sqlerr.DuplicateColumn, `column "%s" specified more than once`, names[i]).At(pos))
+		}
+		seen[names[i]] = true
+	}
+	return names
 }
 
 // Check binds a plain view's query, which stays text, and returns its columns
 // and what it depends on.
 func (p *Planner) Check(q *ast.Query, columns []string) (cols []plan.Column, deps []uint64, err error) {
-	panic("contract")
+	defer catch(&err)
+	b := p.binder()
+	o := b.query(q, nil)
+	if len(b.params) > 0 {
+		panic(sqlerr.New("42P02", "there is no parameter $1").At(b.params[0].Pos))
+	}
+	names := b.outputNames(o, columns, q.Offset())
+	for i, c := range o.cols {
+		cols = append(cols, plan.Column{Name: names[i], Type: b.cols[c.id].typ})
+	}
+	return cols, b.deps, nil
 }
-
-// Insert, Update and Delete plan writes to tables.
-func (p *Planner) Insert(s *ast.Insert) (*plan.Write, error) { panic("contract") }
-func (p *Planner) Update(s *ast.Update) (*plan.Write, error) { panic("contract") }
-func (p *Planner) Delete(s *ast.Delete) (*plan.Write, error) { panic("contract") }
-
-// Columns binds the columns, key and watermark of CREATE TABLE or CREATE SOURCE
-// into o.
-func (p *Planner) Columns(def *ast.TableDef, o *catalog.Object) error { panic("contract") }
-
-// Explain prints a plan as a tree, a line an operator.
-func Explain(root *plan.Node, name func(relation uint64) string) []string { panic("contract") }

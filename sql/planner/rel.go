@@ -64,9 +64,29 @@ type rel struct {
 	win  plan.WindowSpec // TimeCol is a column number
 	setF string
 	ord  bool
+	made []int // window, unnest: the columns that it adds
 
 	free  set
 	known bool // free is valid
+}
+
+// added are the columns that r adds to those of its input.
+func (r *rel) added() []int {
+	switch r.op {
+	case opWindow, opUnnest:
+		return r.made
+	case opTopN:
+		if r.rank != "" {
+			return r.out[len(r.out)-1:]
+		}
+	case opOver:
+		ids := make([]int, len(r.aggs))
+		for i := range r.aggs {
+			ids[i] = r.aggs[i].id
+		}
+		return ids
+	}
+	return nil
 }
 
 type aggCall struct {
@@ -406,5 +426,6 @@ func (b *binder) clone(r *rel, m map[int]int) *rel {
 	for i := range n.aggs {
 		n.aggs[i].id = mapID(n.aggs[i].id, m)
 	}
+	n.made = mapIDs(r.made, m)
 	return n
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/streamsql/streamsql/sql/ast"
-	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
@@ -126,7 +125,7 @@ func (b *binder) windowFunc(t *ast.TableFunc, kind string, parent, left *scope) 
 	cols := slices.Clone(v.cols)
 	for _, name := range []string{"window_start", "window_end", "window_time"} {
 		id := b.newCol(name, wt)
-		n.out = append(n.out, id)
+		n.out, n.made = append(n.out, id), append(n.made, id)
 		cols = append(cols, nameCol{name, id})
 	}
 	nv := &rangeVar{name: kind, cols: cols}
@@ -151,5 +150,3 @@ func (b *binder) windowInput(x ast.Expr, parent, left *scope) (*rel, *rangeVar) 
 	}
 	panic(sqlerr.New(sqlerr.DatatypeMismatch, "the first argument of a window function must be a relation").At(x.Offset()))
 }
-
-var _ = expr.Col

@@ -28,7 +28,7 @@ var typeNames = map[string]types.Type{
 	"char": types.Of(types.Char), "unknown": types.Of(types.Text), "void": types.Of(types.Void),
 	"record": types.Of(types.Record),
 	// Kinds of object identifier that the engine has no objects for.
-	"regproc": types.Of(types.OID), "regprocedure": types.Of(types.OID), "regnamespace": types.Of(types.OID),
+	"regproc": types.Of(types.Text), "regprocedure": types.Of(types.Text), "regnamespace": types.Of(types.OID),
 	"regrole": types.Of(types.OID), "regoper": types.Of(types.OID), "xid": types.Of(types.OID),
 	"int2vector": types.ArrayOf(types.Int2), "oidvector": types.ArrayOf(types.OID),
 	"aclitem": types.Of(types.Text), "pg_node_tree": types.Of(types.Text), "cstring": types.Of(types.Text),

@@ -1,0 +1,39 @@
+package planner
+
+import (
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+func integer(id types.ID) bool { return id == types.Int2 || id == types.Int4 || id == types.Int8 }
+
+// keyClass is a type under which values of types that encode alike as keys are
+// compared.
+func keyClass(t types.Type) types.Type {
+	switch t.ID {
+	case types.Varchar, types.Name:
+		return types.Of(types.Text)
+	}
+	return types.Bare(t)
+}
+
+// sameKeyType brings the two sides of an equality to one type, so that equal
+// values are equal keys.
+func (b *binder) sameKeyType(x, y *expr.Expr) (*expr.Expr, *expr.Expr, bool) {
+	if keyClass(x.Type) == keyClass(y.Type) {
+		return x, y, true
+	}
+	t, err := b.env.Common([]*expr.Expr{x, y}, "=")
+	if err != nil {
+		return x, y, false
+	}
+	u, err := b.env.Cast(x, t, expr.Implicit)
+	if err != nil {
+		return x, y, false
+	}
+	v, err := b.env.Cast(y, t, expr.Implicit)
+	if err != nil {
+		return x, y, false
+	}
+	return u, v, true
+}
