@@ -157,7 +157,7 @@ func (b *binder) narrow(r *rel, need set) *rel {
 			ids = append(ids, c)
 		}
 	}
-	if len(ids) == len(r.out) {
+	if len(ids) == len(r.out) || len(ids) == 0 {
 		return r
 	}
 	return b.merge1(b.pick(r, ids))
