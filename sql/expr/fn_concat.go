@@ -18,13 +18,6 @@ func init() {
 		dst, err := castText(c, 0, i, dst)
 		return append(dst, c.Bytes(1, i)...), err
 	})
-	two(AnyArray, AnyArray, AnyArray, both)
-	two(AnyArray, AnyElement, AnyArray, func(c *Batch, i int, dst []byte) ([]byte, error) {
-		return types.AppendElem(append(dst, c.Bytes(0, i)...), c.Out.T.Elem, c.Datum(1, i)), nil
-	})
-	two(AnyElement, AnyArray, AnyArray, func(c *Batch, i int, dst []byte) ([]byte, error) {
-		return append(types.AppendElem(dst, c.Out.T.Elem, c.Datum(0, i)), c.Bytes(1, i)...), nil
-	})
 }
 
 // castText appends argument a as ::text gives it.
