@@ -1,0 +1,651 @@
+package expr
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// dtToken is a piece of a date/time format: a keyword with its modifiers, or text.
+type dtToken struct {
+	key  string // as it was written; "" for text
+	word string // key in upper case
+	text string
+	fm   bool
+	th   string // TH or th
+
+}
+
+// dtKeys are the keywords, longer ones before their prefixes.
+var dtKeys = []string{
+	"A.D.", "B.C.", "A.M.", "P.M.", "SSSSS", "SSSS", "MONTH", "Y,YYY", "IYYY", "YYYY", "HH24", "HH12", "IDDD",
+	"FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "TZH", "TZM", "MON", "DAY", "DDD", "IYY", "YYY",
+	"AD", "BC", "AM", "PM", "CC", "DD", "DY", "HH", "ID", "IW", "IY", "MI", "MM", "MS", "OF", "RM", "SS", "TZ", "US", "WW", "YY",
+	"D", "I", "J", "Q", "W", "Y",
+}
+
+func dateFormat(c *Batch, f string) []dtToken {
+	toks, _ := cached(c, "dt:"+f, func() ([]dtToken, error) { return scanDateFormat(f), nil })
+	return toks
+}
+
+func scanDateFormat(f string) []dtToken {
+	var out []dtToken
+	text := func(s string) {
+		if n := len(out); n > 0 && out[n-1].key == "" {
+			out[n-1].text += s
+			return
+		}
+		out = append(out, dtToken{text: s})
+	}
+	for i := 0; i < len(f); {
+		if f[i] == '"' {
+			for i++; i < len(f) && f[i] != '"'; i++ {
+				if f[i] == '\\' && i+1 < len(f) {
+					i++
+				}
+				text(f[i : i+1])
+			}
+			i++
+			continue
+		}
+		if f[i] == '\\' && i+1 < len(f) && f[i+1] == '"' {
+			text(`"`)
+			i += 2
+			continue
+		}
+		fm, j := false, i
+		for {
+			if p := strings.ToUpper(f[j:min(j+2, len(f))]); p == "FM" || p == "TM" || p == "FX" {
+				fm = fm || p == "FM"
+				j += 2
+				continue
+			}
+			break
+		}
+		found := false
+		for _, k := range dtKeys {
+			if len(f)-j >= len(k) && strings.EqualFold(f[j:j+len(k)], k) {
+				t := dtToken{key: f[j : j+len(k)], word: k, fm: fm}
+				j += len(k)
+				if p := f[j:min(j+2, len(f))]; p == "TH" || p == "th" {
+					t.th = p
+					j += 2
+				}
+				out = append(out, t)
+				i, found = j, true
+				break
+			}
+		}
+		if !found {
+			if j > i {
+				i = j // modifiers of nothing
+				continue
+			}
+			text(f[i : i+1])
+			i++
+		}
+	}
+	return out
+}
+
+var monthNames = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
+var dayNames = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
+var romanMonths = []string{"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"}
+
+// caseLike gives s the case in which a keyword was written: MONTH, Month, month.
+func caseLike(s, key string) string {
+	switch {
+	case key == strings.ToUpper(key):
+		return strings.ToUpper(s)
+	case key[0] >= 'a' && key[0] <= 'z':
+		return strings.ToLower(s)
+	}
+	return s
+}
+
+func ordinal(n int64, th string) string {
+	s := "th"
+	if n < 0 {
+		n = -n
+	}
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			s = "st"
+		case 2:
+			s = "nd"
+		case 3:
+			s = "rd"
+		}
+	}
+	if th == "TH" {
+		return strings.ToUpper(s)
+	}
+	return s
+}
+
+// dtParts is what a format prints: of a timestamp, or of an interval.
+type dtParts struct {
+	y, mon, d, h, mi, s int64
+	us                  int64
+	days                int64 // since 1970
+	interval            bool
+	zone                string
+	offset              int64 // seconds east
+}
+
+func appendDateFormat(dst []byte, toks []dtToken, p dtParts) ([]byte, error) {
+	for _, t := range toks {
+		if t.key == "" {
+			dst = append(dst, t.text...)
+			continue
+		}
+		num := func(n int64, width int) {
+			s := strconv.FormatInt(n, 10)
+			if !t.fm {
+				if n < 0 {
+					s = fmt.Sprintf("-%0*d", width, -n)
+				} else {
+					s = fmt.Sprintf("%0*d", width, n)
+				}
+			}
+			dst = append(dst, s...)
+			if t.th != "" {
+				dst = append(dst, ordinal(n, t.th)...)
+			}
+		}
+		name := func(s string, width int) {
+			s = caseLike(s, t.key)
+			if !t.fm && width > 0 {
+				s = fmt.Sprintf("%-*s", width, s)
+			}
+			dst = append(dst, s...)
+		}
+		if p.interval {
+			switch t.word {
+			case "AD", "BC", "A.D.", "B.C.", "DAY", "DY", "D", "ID", "TZ", "TZH", "TZM", "OF":
+				return nil, sqlerr.New(sqlerr.InvalidDatetime, "invalid format specification for an interval value").
+					WithHint("Intervals are not tied to specific calendar dates.")
+			case "MONTH", "MON", "RM":
+				if p.mon == 0 {
+					continue
+				}
+			}
+		}
+		year, isoYear, isoWeek := p.y, int64(0), int64(0)
+		if !p.interval {
+			if year <= 0 {
+				year = 1 - year
+			}
+			iy, iw := types.ISOWeek(p.days)
+			isoYear, isoWeek = int64(iy), int64(iw)
+		}
+		dow := int64(types.Weekday(p.days))
+		h12 := p.h % 12
+		if h12 == 0 {
+			h12 = 12
+		}
+		if p.interval {
+			if h12 = p.h % 12; h12 == 0 {
+				h12 = 12
+			}
+		}
+		switch t.word {
+		case "HH", "HH12":
+			num(h12, 2)
+		case "HH24":
+			num(p.h, 2)
+		case "MI":
+			num(p.mi, 2)
+		case "SS":
+			num(p.s, 2)
+		case "MS":
+			num(p.us/1000, 3)
+		case "US":
+			num(p.us, 6)
+		case "FF1", "FF2", "FF3", "FF4", "FF5", "FF6":
+			n := int(t.word[2] - '0')
+			num(p.us/[]int64{1, 100_000, 10_000, 1000, 100, 10, 1}[n], n)
+		case "SSSS", "SSSSS":
+			num(p.h*3600+p.mi*60+p.s, 0)
+		case "AM", "PM", "A.M.", "P.M.":
+			s := "AM"
+			if p.h%24 >= 12 {
+				s = "PM"
+			}
+			if t.word[1] == '.' {
+				s = s[:1] + "." + s[1:] + "."
+			}
+			if t.key[0] >= 'a' {
+				s = strings.ToLower(s)
+			}
+			dst = append(dst, s...)
+		case "AD", "BC", "A.D.", "B.C.":
+			s := "AD"
+			if p.y <= 0 {
+				s = "BC"
+			}
+			if t.word[1] == '.' {
+				s = s[:1] + "." + s[1:] + "."
+			}
+			if t.key[0] >= 'a' {
+				s = strings.ToLower(s)
+			}
+			dst = append(dst, s...)
+		case "Y,YYY":
+			dst = fmt.Appendf(dst, "%d,%03d", year/1000, year%1000)
+		case "YYYY":
+			num(year, 4)
+		case "YYY":
+			num(year%1000, 3)
+		case "YY":
+			num(year%100, 2)
+		case "Y":
+			num(year%10, 1)
+		case "IYYY":
+			num(isoYear, 4)
+		case "IYY":
+			num(isoYear%1000, 3)
+		case "IY":
+			num(isoYear%100, 2)
+		case "I":
+			num(isoYear%10, 1)
+		case "CC":
+			if p.interval {
+				num(p.y/100, 2)
+			} else {
+				num(eraOf(int(p.y), 100), 2)
+			}
+		case "Q":
+			if p.mon > 0 {
+				num((p.mon-1)/3+1, 1)
+			}
+		case "MM":
+			num(p.mon, 2)
+		case "MONTH":
+			name(monthNames[(p.mon+11)%12], 9)
+		case "MON":
+			name(monthNames[(p.mon+11)%12][:3], 0)
+		case "RM":
+			name(romanMonths[(p.mon+11)%12], 4)
+		case "WW":
+			num((int64(types.YearDay(p.days))-1)/7+1, 2)
+		case "IW":
+			num(isoWeek, 2)
+		case "W":
+			num((p.d-1)/7+1, 1)
+		case "DAY":
+			name(dayNames[dow], 9)
+		case "DY":
+			name(dayNames[dow][:3], 0)
+		case "DDD":
+			if p.interval {
+				num(p.y*360+p.mon*30+p.d, 3)
+			} else {
+				num(int64(types.YearDay(p.days)), 3)
+			}
+		case "IDDD":
+			num((isoWeek-1)*7+(dow+6)%7+1, 3)
+		case "DD":
+			num(p.d, 2)
+		case "D":
+			num(dow+1, 1)
+		case "ID":
+			num((dow+6)%7+1, 1)
+		case "J":
+			num(p.days+2_440_588, 0)
+		case "TZ":
+			dst = append(dst, caseLike(p.zone, t.key)...)
+		case "TZH":
+			dst = append(dst, sign(p.offset))
+			dst = fmt.Appendf(dst, "%02d", abs64(p.offset)/3600)
+		case "TZM":
+			dst = fmt.Appendf(dst, "%02d", abs64(p.offset)/60%60)
+		case "OF":
+			dst = append(dst, sign(p.offset))
+			dst = fmt.Appendf(dst, "%02d", abs64(p.offset)/3600)
+			if m := abs64(p.offset) / 60 % 60; m != 0 {
+				dst = fmt.Appendf(dst, ":%02d", m)
+			}
+		}
+	}
+	return dst, nil
+}
+
+func sign(n int64) byte {
+	if n < 0 {
+		return '-'
+	}
+	return '+'
+}
+
+func abs64(n int64) int64 { return max(n, -n) }
+
+func timestampParts(us int64, z *time.Location) dtParts {
+	local := toLocal(us, z)
+	c := types.CivilOf(local)
+	p := dtParts{y: int64(c.Year), mon: int64(c.Month), d: int64(c.Day), h: int64(c.Hour), mi: int64(c.Minute),
+		s: int64(c.Second), us: int64(c.Micros), days: floorDiv(local, usPerDay), offset: (local - us) / usPerSecond}
+	return p
+}
+
+func init() {
+	const ts, tz, iv, txt = types.Timestamp, types.Timestamptz, types.Interval, types.Text
+	toChar := func(t types.ID, vol Volatility, parts func(c *Batch, i int) (dtParts, bool)) {
+		register(&Func{Name: "to_char", Args: typs(t, txt), Ret: types.Of(txt), Vol: vol, MayFail: true, Eval: datums(func(c *Batch, i int) (types.Datum, error) {
+			p, ok := parts(c, i)
+			if !ok || len(c.Bytes(1, i)) == 0 {
+				return types.NullDatum, nil
+			}
+			b, err := appendDateFormat([]byte{}, dateFormat(c, string(c.Bytes(1, i))), p)
+			return types.Datum{S: b}, err
+		})})
+	}
+	toChar(ts, Immutable, func(c *Batch, i int) (dtParts, bool) {
+		us := c.Int(0, i)
+		return timestampParts(us, time.UTC), !types.Infinite(us)
+	})
+	toChar(tz, Stable, func(c *Batch, i int) (dtParts, bool) {
+		us, z := c.Int(0, i), c.Ctx.zone()
+		p := timestampParts(us, z)
+		p.zone, _ = time.UnixMicro(us).In(z).Zone()
+		return p, !types.Infinite(us)
+	})
+	toChar(iv, Immutable, func(c *Batch, i int) (dtParts, bool) {
+		us, days, months := types.IntervalParts(c.Bytes(0, i))
+		return dtParts{interval: true, y: int64(months / 12), mon: int64(months % 12), d: int64(days), h: us / usPerHour,
+			mi: us / usPerMinute % 60, s: us / usPerSecond % 60, us: us % usPerSecond}, true
+	})
+	register(&Func{Name: "to_timestamp", Args: typs(txt, txt), Ret: types.Of(tz), Vol: Stable, MayFail: true, Eval: ints(func(c *Batch, i int) (int64, error) {
+		us, zoned, err := parseDateFormat(c, string(c.Bytes(0, i)), string(c.Bytes(1, i)))
+		if err != nil || zoned {
+			return us, err
+		}
+		return fromLocal(us, c.Ctx.zone()), nil
+	})}, &Func{Name: "to_date", Args: typs(txt, txt), Ret: types.Of(types.Date), MayFail: true, Eval: ints(func(c *Batch, i int) (int64, error) {
+		us, _, err := parseDateFormat(c, string(c.Bytes(0, i)), string(c.Bytes(1, i)))
+		return floorDiv(us, usPerDay), err
+	})})
+}
+
+// dtReader reads a text along a format.
+type dtReader struct {
+	s   string
+	src string
+}
+
+func (r *dtReader) bad(key, detail string, args ...any) error {
+	return sqlerr.New(sqlerr.InvalidDatetime, "invalid value \"%s\" for \"%s\"", r.s, key).WithDetail(detail, args...)
+}
+
+// number reads up to width digits, or as many as there are with width 0.
+func (r *dtReader) number(t dtToken, width int) (int64, error) {
+	r.s = strings.TrimLeft(r.s, " \t\n")
+	n := 0
+	if n < len(r.s) && (r.s[n] == '-' || r.s[n] == '+') {
+		n++
+	}
+	start := n
+	for n < len(r.s) && (width == 0 || n-start < width) && r.s[n] >= '0' && r.s[n] <= '9' {
+		n++
+	}
+	if n == start {
+		return 0, r.bad(t.word, "Value must be an integer.")
+	}
+	v, err := strconv.ParseInt(r.s[:n], 10, 32)
+	if err != nil {
+		return 0, sqlerr.New(sqlerr.InvalidDatetime, "value for \"%s\" in source string is out of range", t.word)
+	}
+	r.s = r.s[n:]
+	if t.th != "" && len(r.s) >= 2 {
+		r.s = r.s[2:]
+	}
+	return v, nil
+}
+
+// oneOf reads one of names, or of their first short letters.
+func (r *dtReader) oneOf(t dtToken, names []string, short int) (int64, error) {
+	r.s = strings.TrimLeft(r.s, " ")
+	best, length := -1, 0
+	for i, n := range names {
+		if short > 0 {
+			n = n[:short]
+		}
+		if len(r.s) >= len(n) && strings.EqualFold(r.s[:len(n)], n) && len(n) > length {
+			best, length = i, len(n)
+		}
+	}
+	if best < 0 {
+		return 0, r.bad(t.word, "The given value did not match any of the allowed values for this field.")
+	}
+	r.s = r.s[length:]
+	return int64(best), nil
+}
+
+func isSeparator(c byte) bool {
+	return c > ' ' && c < 0x7F && !(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z')
+}
+
+// parseDateFormat reads a text along a format. zoned says that the text named
+// its zone, so that the result is UTC.
+func parseDateFormat(c *Batch, s, format string) (us int64, zoned bool, err error) {
+	toks := dateFormat(c, format)
+	r := &dtReader{s: s, src: s}
+	var y, mon, d, h, mi, sec, frac = int64(0), int64(1), int64(1), int64(0), int64(0), int64(0), int64(0)
+	var doy, julian, isoWeek, isoDay, secs int64 = 0, -1, 0, 0, -1
+	haveYear, iso, pm, am, bc, h12, cc := false, false, false, false, false, false, int64(0)
+	var tzSign, tzH, tzM int64 = 1, 0, 0
+	for k, t := range toks {
+		if err != nil {
+			return 0, false, err
+		}
+		if t.key == "" {
+			for j := 0; j < len(t.text) && r.s != ""; j++ {
+				f := t.text[j]
+				switch {
+				case f == ' ' || isSeparator(f):
+					// A separator skips blanks and one separator of the text.
+					r.s = strings.TrimLeft(r.s, " ")
+					if r.s != "" && isSeparator(r.s[0]) && !((r.s[0] == '-' || r.s[0] == '+') && f == ' ') {
+						r.s = r.s[1:]
+					}
+				default:
+					r.s = r.s[1:]
+				}
+			}
+			continue
+		}
+		r.s = strings.TrimLeft(r.s, " ")
+		if r.s == "" {
+			break
+		}
+		// A number goes on to the next non-digit, unless another number follows at once.
+		width := func(n int) int {
+			if k+1 < len(toks) && toks[k+1].key != "" {
+				return n
+			}
+			if t.fm {
+				return 0
+			}
+			return n
+		}
+		switch t.word {
+		case "HH", "HH12":
+			h, err = r.number(t, width(2))
+			h12 = true
+			if err == nil && (h < 1 || h > 12) {
+				return 0, false, sqlerr.New(sqlerr.InvalidDatetime, "hour \"%d\" is invalid for the 12-hour clock", h).
+					WithHint("Use the 24-hour clock, or give an hour between 1 and 12.")
+			}
+		case "HH24":
+			h, err = r.number(t, width(2))
+		case "MI":
+			mi, err = r.number(t, width(2))
+		case "SS":
+			sec, err = r.number(t, width(2))
+		case "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6":
+			n := map[string]int{"MS": 3, "US": 6}[t.word]
+			if n == 0 {
+				n = int(t.word[2] - '0')
+			}
+			before := len(r.s)
+			frac, err = r.number(t, n)
+			for range 6 - (before - len(r.s)) {
+				frac *= 10
+			}
+		case "SSSS", "SSSSS":
+			secs, err = r.number(t, width(5))
+		case "AM", "PM", "A.M.", "P.M.":
+			var v int64
+			v, err = r.oneOf(t, []string{"am", "pm", "a.m.", "p.m."}, 0)
+			am, pm = v%2 == 0, v%2 == 1
+		case "AD", "BC", "A.D.", "B.C.":
+			var v int64
+			v, err = r.oneOf(t, []string{"ad", "bc", "a.d.", "b.c."}, 0)
+			bc = v%2 == 1
+		case "Y,YYY":
+			var a, b int64
+			if a, err = r.number(t, 0); err == nil {
+				r.s = strings.TrimPrefix(r.s, ",")
+				b, err = r.number(t, 3)
+			}
+			y, haveYear = a*1000+b, true
+		case "YYYY", "IYYY":
+			n := 4
+			if k+1 == len(toks) || toks[k+1].key == "" {
+				n = 0
+			}
+			y, err = r.number(t, n)
+			haveYear, iso = true, t.word[0] == 'I'
+		case "YYY", "YY", "Y", "IYY", "IY", "I":
+			n := strings.Count(t.word, "Y") + int(b2i(t.word[0] == 'I'))
+			before := len(r.s)
+			y, err = r.number(t, width(n))
+			if used := before - len(r.s); used <= 3 && used > 0 {
+				// Adjusted to be nearest to 2020 (adjust_partial_year_to_2020).
+				switch {
+				case y < 70:
+					y += 2000
+				case y < 100:
+					y += 1900
+				case y < 520:
+					y += 2000
+				case y < 1000:
+					y += 1000
+				}
+			}
+			haveYear, iso = true, t.word[0] == 'I'
+		case "CC":
+			cc, err = r.number(t, width(2))
+		case "Q":
+			_, err = r.number(t, width(1))
+		case "MM":
+			mon, err = r.number(t, width(2))
+		case "MONTH":
+			mon, err = r.oneOf(t, monthNames, 0)
+			mon++
+		case "MON":
+			mon, err = r.oneOf(t, monthNames, 3)
+			mon++
+		case "RM":
+			mon, err = r.oneOf(t, romanMonths, 0)
+			mon++
+		case "DAY":
+			_, err = r.oneOf(t, dayNames, 0)
+		case "DY":
+			_, err = r.oneOf(t, dayNames, 3)
+		case "DDD":
+			doy, err = r.number(t, width(3))
+		case "DD":
+			d, err = r.number(t, width(2))
+		case "IW":
+			isoWeek, err = r.number(t, width(2))
+			iso = true
+		case "WW":
+			var w int64
+			w, err = r.number(t, width(2))
+			doy = (w-1)*7 + 1
+		case "W":
+			var w int64
+			w, err = r.number(t, width(1))
+			d = (w-1)*7 + 1
+		case "D", "ID":
+			isoDay, err = r.number(t, width(1))
+		case "J":
+			julian, err = r.number(t, 0)
+		case "TZH":
+			if r.s[0] == '-' || r.s[0] == '+' {
+				if r.s[0] == '-' {
+					tzSign = -1
+				}
+				r.s = r.s[1:]
+			}
+			tzH, err = r.number(t, 2)
+			zoned = true
+		case "TZM":
+			tzM, err = r.number(t, 2)
+			zoned = true
+		case "TZ", "OF", "IDDD":
+			return 0, false, sqlerr.New(sqlerr.FeatureNotSupported, "formatting field \"%s\" is only supported in to_char", t.word)
+		}
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if secs >= 0 {
+		h, mi, sec = secs/3600, secs/60%60, secs%60
+	}
+	if h12 || pm || am {
+		if pm && h < 12 {
+			h += 12
+		} else if !pm && h12 && h == 12 {
+			h = 0
+		}
+	}
+	if cc > 0 && !haveYear {
+		y, haveYear = (cc-1)*100+1, true
+	}
+	if bc && y > 0 {
+		y = 1 - y
+	}
+	if !haveYear {
+		y = 0 // 1 BC, as PostgreSQL has it
+	}
+	out := sqlerr.New(sqlerr.DatetimeOverflow, "date/time field value out of range: \"%s\"", s)
+	if h > 24 || mi > 59 || sec > 59 || h < 0 || mi < 0 || sec < 0 || y > 294_276 || y < -4713 {
+		return 0, false, out
+	}
+	var days int64
+	switch {
+	case julian >= 0:
+		days = julian - 2_440_588
+	case iso && isoWeek > 0:
+		jan4 := types.DaysFromCivil(int(y), 1, 4)
+		monday := jan4 - int64((types.Weekday(jan4)+6)%7)
+		days = monday + (isoWeek-1)*7 + max(isoDay, 1) - 1
+	case doy > 0:
+		if doy > 366 {
+			return 0, false, out
+		}
+		days = types.DaysFromCivil(int(y), 1, 1) + doy - 1
+	default:
+		if mon < 1 || mon > 12 || d < 1 || d > int64(types.MonthDays(int(y), int(mon))) {
+			return 0, false, out
+		}
+		days = types.DaysFromCivil(int(y), int(mon), int(d))
+	}
+	us, ok := types.DateTimestamp(days)
+	if !ok {
+		return 0, false, out
+	}
+	us += h*usPerHour + mi*usPerMinute + sec*usPerSecond + frac
+	if zoned {
+		us -= tzSign * (tzH*3600 + tzM*60) * usPerSecond
+	}
+	return us, zoned, nil
+}
