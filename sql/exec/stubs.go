@@ -9,6 +9,4 @@ func unsupported(n *plan.Node) (Operator, error) {
 	return nil, sqlerr.New(sqlerr.FeatureNotSupported, "operator %q is not supported yet", string(n.Op))
 }
 
-func newAgg(n *plan.Node, b *builder, worker int) (Operator, error)  { return unsupported(n) }
-func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) { return unsupported(n) }

@@ -1,0 +1,356 @@
+package exec
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/state"
+)
+
+// aggTime is what an agg does with the watermark of its input.
+//
+// If a key is the time column, the watermark closes groups: their state goes,
+// their answers stay. If a user's aggregate is ordered by the time column and the
+// input only grows, the watermark folds rows into the aggregate's state. Either
+// way a row that comes behind the watermark, as it was when the step began, is
+// late: it goes to Options.Late and into none of the node's aggregates.
+type aggTime struct {
+	wm, wmBefore int64
+	timeCol      int // of the input; -1: the watermark does nothing
+	closing      bool
+	folding      bool
+	ends         bool // the time column is a window's end
+	keyAt        int  // closing: the time column's place in keys
+
+	closeIdx, foldIdx timeIndex
+	lateFn            func(rows *delta.Batch, wm int64) error
+	folded            []byte
+	late              []int32
+}
+
+// timeIndex is a tree of key group, time, rest of the group's key, with for each
+// key group a lower bound of the times in it.
+type timeIndex struct {
+	tree  *state.Tree
+	cur   *state.Cursor
+	least [KeyGroups]int64
+	key   []byte
+}
+
+func (x *timeIndex) init(t *state.Tree) {
+	x.tree, x.cur = t, t.Cursor()
+	x.forget()
+}
+
+// forget makes the bounds hold for any contents.
+func (x *timeIndex) forget() {
+	for i := range x.least {
+		x.least[i] = math.MinInt64
+	}
+}
+
+const timeKeyLen = 1 + 9
+
+// add adds w to group key's entry at time t.
+func (x *timeIndex) add(key []byte, t, w int64) {
+	k := append(x.key[:0], key[0], cellValue)
+	k = binary.BigEndian.AppendUint64(k, uint64(t)^1<<63)
+	k = append(k, key[1:]...)
+	x.key = k
+	x.tree.Add(k, w)
+	if t < x.least[key[0]] {
+		x.least[key[0]] = t
+	}
+}
+
+// take removes the entries before limit and calls fn with the key of each.
+func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
+	var took [][]byte
+	for g := range x.least {
+		if x.least[g] >= limit {
+			continue
+		}
+		took = took[:0]
+		x.least[g] = math.MaxInt64
+		for ok := x.cur.Seek([]byte{byte(g)}); ok; ok = x.cur.Next() {
+			k := x.cur.Key()
+			if len(k) < timeKeyLen || k[0] != byte(g) {
+				break
+			}
+			if t := int64(binary.BigEndian.Uint64(k[2:]) ^ 1<<63); t >= limit {
+				x.least[g] = t
+				break
+			}
+			took = append(took, append([]byte(nil), k...))
+		}
+		for _, k := range took {
+			x.tree.Add(k, -x.tree.Get(k))
+			if err := fn(append([]byte{k[0]}, k[timeKeyLen:]...)); err != nil {
+				return err
+			}
+		}
+	}
+	return x.tree.Err()
+}
+
+// initTime finds out what the watermark is for.
+func (a *agg) initTime() {
+	in := a.n.Inputs[0]
+	a.wm, a.wmBefore = NoWatermark, NoWatermark
+	a.timeCol = -1
+	t := in.TimeCol()
+	if t < 0 || a.b.opts.Batch {
+		return
+	}
+	a.ends = in.TimeEnd
+	for i, k := range a.keys {
+		if k == t {
+			a.closing, a.keyAt = true, i
+		}
+	}
+	for _, c := range a.calls {
+		a.folding = a.folding || a.folds(c)
+	}
+	if a.closing || a.folding {
+		a.timeCol = t
+	}
+}
+
+// folds tells whether the watermark folds a call's rows into a closed state.
+func (a *agg) folds(c *call) bool {
+	in := a.n.Inputs[0]
+	if a.b.opts.Batch || !in.AppendOnly || in.TimeCol() < 0 || c.fn.Kind != expr.AggUser || c.Distinct || len(c.Order) == 0 {
+		return false
+	}
+	o := c.Order[0]
+	return o.Col == in.TimeCol() && !o.Desc && !o.NullsFirst
+}
+
+func (a *agg) openTime(worker int) {
+	if a.closing {
+		a.closeIdx.init(a.b.tree(a.n, aggClose, worker))
+	}
+	if a.folding {
+		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
+	}
+	if a.timeCol >= 0 {
+		a.lateFn = a.b.late(a.n, a.timeCol)
+	}
+}
+
+// limit is the time before which all is closed.
+func (a *agg) limit() int64 {
+	if a.ends && a.wm != math.MaxInt64 {
+		return a.wm + 1
+	}
+	return a.wm
+}
+
+// dropLate returns b without its late rows.
+func (a *agg) dropLate(b *delta.Batch) (*delta.Batch, error) {
+	if a.timeCol < 0 || a.wm == NoWatermark {
+		return b, nil
+	}
+	v, limit := b.Cols[a.timeCol], a.limit()
+	a.late = a.late[:0]
+	for i, t := range v.I[:b.N] {
+		if t < limit && !v.Null(i) {
+			a.late = append(a.late, int32(i))
+		}
+	}
+	if len(a.late) == 0 {
+		return b, nil
+	}
+	if err := a.lateFn(b.Gather(a.late), a.wm); err != nil {
+		return nil, err
+	}
+	keep := make([]int32, 0, b.N-len(a.late))
+	l := 0
+	for i := range int32(b.N) {
+		if l < len(a.late) && a.late[l] == i {
+			l++
+			continue
+		}
+		keep = append(keep, i)
+	}
+	return b.Gather(keep), nil
+}
+
+// groupChanged keeps the index of groups that the watermark closes.
+func (a *agg) groupChanged(row int32, was, is bool) {
+	if !a.closing || was == is {
+		return
+	}
+	key := a.t.Key(row)
+	k := key[1:]
+	for _, c := range a.keys[:a.keyAt] {
+		var err error
+		if k, err = SkipCell(k, a.in[c].Type); err != nil {
+			return
+		}
+	}
+	if len(k) < 9 || k[0] != cellValue {
+		return // a group without a time is never closed
+	}
+	w := int64(1)
+	if was {
+		w = -1
+	}
+	a.closeIdx.add(key, int64(binary.BigEndian.Uint64(k[1:])^1<<63), w)
+}
+
+// foldAdd notes an open row of a group.
+func (a *agg) foldAdd(row int32, b *delta.Batch, i int, w int64) {
+	if v := b.Cols[a.timeCol]; !v.Null(i) {
+		a.foldIdx.add(a.t.Key(row), v.I[i], w)
+	}
+}
+
+// Advance closes and folds what the watermark has passed.
+func (a *agg) Advance(wm []int64, _ Emit) (int64, error) {
+	w := inputTime(a.n, wm)
+	if w <= a.wm || a.timeCol < 0 {
+		return w, nil
+	}
+	a.wm = w
+	if a.folding {
+		if err := a.foldIdx.take(a.limit(), a.foldGroup); err != nil {
+			return w, err
+		}
+		if err := a.closeSlots(); err != nil {
+			return w, err
+		}
+	}
+	if a.closing {
+		if err := a.closeIdx.take(a.limit(), a.closeGroup); err != nil {
+			return w, err
+		}
+	}
+	return w, a.t.Err()
+}
+
+// closeGroup drops the state of a group.
+func (a *agg) closeGroup(key []byte) error {
+	row := a.t.Get(key, false)
+	if row < 0 {
+		return a.t.Err()
+	}
+	if a.set != nil {
+		var ks []byte
+		off := []int32{0}
+		for ok := a.cur.Seek(key); ok; ok = a.cur.Next() {
+			k := a.cur.Key()
+			if len(k) < len(key) || string(k[:len(key)]) != string(key) {
+				break
+			}
+			ks = append(ks, k...)
+			off = append(off, int32(len(ks)))
+		}
+		for i := range off[1:] {
+			k := ks[off[i]:off[i+1]]
+			a.set.Add(k, -a.set.Get(k))
+		}
+	}
+	a.t.Delete(row)
+	return nil
+}
+
+// foldGroup folds the closed rows of a group into the states of its calls.
+func (a *agg) foldGroup(key []byte) error {
+	row := a.t.Get(key, false)
+	if row < 0 {
+		return a.t.Err()
+	}
+	a.t.Touch(row)
+	o, err := a.open(row)
+	if err != nil {
+		return err
+	}
+	for _, c := range a.calls {
+		if x, ok := c.acc.(*orderedAcc); ok && x.fold {
+			if err := x.foldRows(o, row, a.limit()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foldRows moves the rows of a group before limit into its closed state.
+func (a *orderedAcc) foldRows(o int, row int32, limit int64) error {
+	x := &a.open[o]
+	var st expr.AggState
+	var took []byte
+	off := []int32{0}
+	p := a.a.prefix(row, a.num)
+	n := len(p)
+	for ok := a.a.cur.Seek(p); ok; ok = a.a.cur.Next() {
+		k := a.a.cur.Key()
+		if len(k) < n+9 || string(k[:n]) != string(p) || k[n] != cellValue {
+			break
+		}
+		if int64(binary.BigEndian.Uint64(k[n+1:])^1<<63) >= limit {
+			break
+		}
+		if st == nil {
+			var err error
+			if st, err = a.state(x.closed); err != nil {
+				return err
+			}
+		}
+		if err := a.decode(a.enc.argsOf(k[n:])); err != nil {
+			return err
+		}
+		for range a.a.cur.Weight() {
+			if err := st.Add(a.args, 0); err != nil {
+				return a.a.rowErr(err, a.args, a.cols)
+			}
+		}
+		took = append(took, k...)
+		off = append(off, int32(len(took)))
+	}
+	if st == nil {
+		return nil
+	}
+	for i := range off[1:] {
+		k := took[off[i]:off[i+1]]
+		a.a.set.Add(k, -a.a.set.Get(k))
+	}
+	b, err := st.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	x.closed = append(x.closed[:0], b...)
+	return a.a.set.Err()
+}
+
+func (a *agg) commitTime() { a.wmBefore = a.wm }
+
+func (a *agg) rollbackTime() {
+	a.wm = a.wmBefore
+	a.forgetTime()
+}
+
+func (a *agg) forgetTime() {
+	if a.closing {
+		a.closeIdx.forget()
+	}
+	if a.folding {
+		a.foldIdx.forget()
+	}
+}
+
+// Restore takes the watermark up after a restart.
+func (a *agg) Restore(wm []int64) {
+	a.wm = inputTime(a.n, wm)
+	a.wmBefore = a.wm
+	a.forgetTime()
+}
+
+// rowErr gives an error of an aggregate its row.
+func (a *agg) rowErr(err error, args []*delta.Vec, cols []plan.Column) error {
+	return rowError(&expr.EvalError{Err: err}, a.n, &delta.Batch{N: 1, Cols: args}, cols)
+}
