@@ -29,7 +29,7 @@ type acc interface {
 	// that are kept are brought up to date.
 	finish() error
 	// results appends the answer of each group to out.
-	results(gs *groups, out *delta.Vec) error
+	results(gs *entrySet, out *delta.Vec) error
 }
 
 // slotted is an acc that keeps bytes in the entry's tail. While a group is open
@@ -42,8 +42,8 @@ type slotted interface {
 	reset()
 }
 
-// groups are entries whose answers are asked for.
-type groups struct {
+// entrySet is entries whose answers are asked for.
+type entrySet struct {
 	words [][]uint64
 	tails [][]byte
 	slot  [][]byte // of a slotted acc: its part of each tail
@@ -71,7 +71,7 @@ func (a *countAcc) apply(f *feed) error {
 	return nil
 }
 
-func (a *countAcc) results(gs *groups, out *delta.Vec) error {
+func (a *countAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, w := range gs.words {
 		out.AppendInt(int64(w[a.at]))
 	}
@@ -105,7 +105,7 @@ func (a *boolAcc) apply(f *feed) error {
 	return nil
 }
 
-func (a *boolAcc) results(gs *groups, out *delta.Vec) error {
+func (a *boolAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, w := range gs.words {
 		n, yes := w[a.at], w[a.at+1]
 		switch {

@@ -11,7 +11,7 @@ import (
 
 // emission is the buffers of emitChanges.
 type emission struct {
-	was, now   groups
+	was, now   entrySet
 	wasAt      []int32 // touched numbers, parallel to was
 	rows       []int32 // parallel to was, then now
 	old, new   []int32 // where pairs of old and new answers stand in both
@@ -121,7 +121,7 @@ func (a *agg) answers(e *emission) (*delta.Batch, error) {
 		}
 		if i == len(a.calls) {
 			// The forms of the last keys.
-			for _, gs := range []*groups{&e.was, &e.now} {
+			for _, gs := range []*entrySet{&e.was, &e.now} {
 				for _, s := range gs.slot {
 					for _, k := range a.outKeys[a.formed:] {
 						var err error
@@ -230,7 +230,7 @@ func sameRow(b *delta.Batch, i, j int) bool {
 	return true
 }
 
-func (g *groups) clear() {
+func (g *entrySet) clear() {
 	clear(g.words)
 	clear(g.tails)
 	clear(g.slot)
@@ -238,7 +238,7 @@ func (g *groups) clear() {
 }
 
 // cut makes slot the part number n of each tail.
-func (g *groups) cut(n int) {
+func (g *entrySet) cut(n int) {
 	g.slot = g.slot[:0]
 	for _, t := range g.tails {
 		var part []byte

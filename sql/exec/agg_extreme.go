@@ -114,10 +114,13 @@ func (a *fixedExtreme) finish() error {
 		}
 	}
 	a.stale = a.stale[:0]
-	return a.a.set.Err()
+	if a.a.set != nil {
+		return a.a.set.Err()
+	}
+	return nil
 }
 
-func (a *fixedExtreme) results(gs *groups, out *delta.Vec) error {
+func (a *fixedExtreme) results(gs *entrySet, out *delta.Vec) error {
 	for _, w := range gs.words {
 		u := a.value(w[a.at+1])
 		switch {
@@ -220,7 +223,7 @@ func (a *extreme) finish() error {
 	return nil
 }
 
-func (a *extreme) results(gs *groups, out *delta.Vec) error {
+func (a *extreme) results(gs *entrySet, out *delta.Vec) error {
 	for _, s := range gs.slot {
 		if len(s) == 0 {
 			out.AppendNull()

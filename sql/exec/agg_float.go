@@ -109,7 +109,7 @@ func windowInt(w []uint64) *big.Int {
 	return x.Add(x, new(big.Int).SetUint64(w[2]))
 }
 
-func (a *floatSumAcc) results(gs *groups, out *delta.Vec) error {
+func (a *floatSumAcc) results(gs *entrySet, out *delta.Vec) error {
 	for g, w := range gs.words {
 		w = w[a.at : a.at+5]
 		if w[0] == 0 {

@@ -54,7 +54,7 @@ func mulSigned(x, y int64) (lo, hi uint64) {
 	return lo, hi
 }
 
-func (a *intSumAcc) results(gs *groups, out *delta.Vec) error {
+func (a *intSumAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, w := range gs.words {
 		w = w[a.at : a.at+3]
 		switch {
@@ -169,7 +169,7 @@ func (a *intervalAcc) apply(f *feed) error {
 	return nil
 }
 
-func (a *intervalAcc) results(gs *groups, out *delta.Vec) error {
+func (a *intervalAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, w := range gs.words {
 		w = w[a.at : a.at+5]
 		if w[0] == 0 {

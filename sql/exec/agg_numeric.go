@@ -62,7 +62,7 @@ func (a *numSumAcc) apply(f *feed) error {
 	return nil
 }
 
-func (a *numSumAcc) results(gs *groups, out *delta.Vec) error {
+func (a *numSumAcc) results(gs *entrySet, out *delta.Vec) error {
 	for g, w := range gs.words {
 		w = w[a.at : a.at+4]
 		if w[0] == 0 {

@@ -203,7 +203,7 @@ func resetVec(v *delta.Vec) {
 	}
 }
 
-func (a *orderedAcc) results(gs *groups, out *delta.Vec) error {
+func (a *orderedAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, s := range gs.slot {
 		ans, _ := cutPart(s)
 		if len(ans) == 0 && a.c.fn.Kind == expr.AggUser {
@@ -330,7 +330,7 @@ func (a *userAcc) finish() error {
 	return nil
 }
 
-func (a *userAcc) results(gs *groups, out *delta.Vec) error {
+func (a *userAcc) results(gs *entrySet, out *delta.Vec) error {
 	for _, s := range gs.slot {
 		ans, _ := cutPart(s)
 		if len(ans) == 0 {

@@ -63,7 +63,7 @@ func (a *varAcc) apply(f *feed) error {
 	return nil
 }
 
-func (a *varAcc) results(gs *groups, out *delta.Vec) error {
+func (a *varAcc) results(gs *entrySet, out *delta.Vec) error {
 	sample := !strings.HasSuffix(a.name, "_pop")
 	root := strings.HasPrefix(a.name, "stddev")
 	for g, w := range gs.words {
