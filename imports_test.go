@@ -50,12 +50,14 @@ var allowed = map[string][]string{
 	"internal/pgtest":     {},
 	"sqllogictest/target": {"engine", "server", "sql/sqlerr", "sql/types", "sqllogictest"},
 	"cmd/streamsql": {"connector/datagen", "connector/file", "connector/kafka", "connector/nexmark", "engine", "server",
-		"sql/parser", "sql/sqlerr", "sql/types", "sqllogictest", "sqllogictest/target"},
+		"sql/parser", "sql/sqlerr", "sql/types", "sqllogictest", "sqllogictest/target",
+		"connector/kafka/broker", "examples", "examples/recommender", "examples/recommender/plain", "examples/recommender/tastes"},
 
-	"examples":                    {"sql/parser", "sql/ast"},
-	"examples/recommender":        {"udf", "sql/types", "sql/delta"},
-	"examples/recommender/plain":  {"examples/recommender"},
-	"examples/recommender/check":  {"examples", "examples/recommender/plain", "examples/recommender/tastes", "internal/pgtest"},
+	"examples":                   {"sql/parser", "sql/ast"},
+	"examples/recommender":       {"udf", "sql/types", "sql/delta"},
+	"examples/recommender/plain": {"examples/recommender"},
+	"examples/recommender/check": {"examples", "examples/recommender/plain", "examples/recommender/tastes", "internal/pgtest",
+		"engine", "connector/kafka", "connector/kafka/broker", "sql/types"},
 	"examples/recommender/tastes": {"examples/recommender/plain"},
 }
 

@@ -63,7 +63,7 @@ func (a *answers) query(_ context.Context, sql string) ([][]string, error) {
 	return a.views[from], nil
 }
 
-func engine(t *testing.T) *answers {
+func played(t *testing.T) *answers {
 	t.Helper()
 	log := NewLog(2)
 	s := tastes.New(tastes.Options{Users: 60}).Stream(tastes.StreamOptions{Broken: 0.01})
@@ -103,7 +103,7 @@ func TestNotices(t *testing.T) {
 		_, err := Epoch(context.Background(), a.query, a.log, tastes.Categories())
 		return err
 	}
-	a := engine(t)
+	a := played(t)
 	if err := check(a); err != nil {
 		t.Fatal(err)
 	}
