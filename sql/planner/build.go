@@ -37,7 +37,17 @@ func filter(in *rel, conds ...*expr.Expr) *rel {
 	return &rel{op: opFilter, in: []*rel{in}, out: in.out, conds: conds}
 }
 
+func isOneRow(r *rel) bool { return r.op == opValues && len(r.rows) == 1 && len(r.out) == 0 }
+
 func join(kind plan.JoinKind, l, r *rel, conds []*expr.Expr) *rel {
+	if kind == plan.Inner {
+		switch {
+		case isOneRow(l):
+			return filter(r, conds...)
+		case isOneRow(r):
+			return filter(l, conds...)
+		}
+	}
 	j := &rel{op: opJoin, kind: kind, in: []*rel{l, r}, conds: conds}
 	if kind == plan.Semi || kind == plan.Anti {
 		j.out = l.out

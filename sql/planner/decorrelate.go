@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
@@ -35,13 +37,13 @@ func (b *binder) apply(kind plan.JoinKind, l, r *rel, conds []*expr.Expr) *rel {
 	if kind == plan.Left && len(conds) == 0 && exactlyOne(r) {
 		kind = plan.Inner
 	}
+	if in, pulled, ok := b.pull(r, free, false); ok {
+		return join(kind, l, in, append(pulled, conds...))
+	}
 	if kind == plan.Inner {
 		if j := b.applyAbove(l, r, conds); j != nil {
 			return j
 		}
-	}
-	if in, pulled, ok := b.pull(r, free, false); ok {
-		return join(kind, l, in, append(pulled, conds...))
 	}
 	return b.carryOver(kind, l, r, free, conds)
 }
@@ -68,54 +70,51 @@ func substitute(x *expr.Expr, m map[int]*expr.Expr) *expr.Expr {
 	})
 }
 
-// applyAbove handles what stands above a scalar aggregate, whose row for an empty
-// input must not get lost.
+// applyAbove moves the operators of r above the join, where they may name l's
+// columns, so that what is joined is less. A scalar aggregate, whose row for an
+// empty input must not get lost, is grouped.
 func (b *binder) applyAbove(l, r *rel, conds []*expr.Expr) *rel {
-	switch {
-	case r.op == opProject && len(conds) == 0:
+	above := func(more []*expr.Expr) []*expr.Expr { return append(slices.Clone(more), conds...) }
+	switch r.op {
+	case opProject:
 		j := b.apply(plan.Inner, l, r.in[0], nil)
-		out, exprs := append([]int(nil), l.out...), make([]*expr.Expr, 0, len(l.out)+len(r.out))
-		for _, c := range l.out {
-			exprs = append(exprs, b.col(c))
-		}
+		out, exprs := slices.Clone(l.out), b.colsOf(l.out)
 		have := setOf(out)
 		for i, c := range r.out {
 			if !have.has(c) {
 				out, exprs = append(out, c), append(exprs, r.exprs[i])
 			}
 		}
-		return project(j, out, exprs)
-	case r.op == opFilter && aggBelow(r):
-		return filter(b.apply(plan.Inner, l, r.in[0], nil), append(append([]*expr.Expr(nil), r.conds...), conds...)...)
-	case r.op == opAgg && len(r.keys) == 0:
-		return b.applyScalar(l, r, conds)
-	case r.op == opJoin && (r.kind == plan.Inner || r.kind == plan.Left) && aggBelow(r):
-		// A scalar subquery beside the rows of the subquery around it.
-		left, right := r.in[0], r.in[1]
-		if r.kind == plan.Left && (len(r.conds) > 0 || !exactlyOne(right)) {
-			return nil
+		return filter(project(j, out, exprs), conds...)
+	case opFilter:
+		return filter(b.apply(plan.Inner, l, r.in[0], nil), above(r.conds)...)
+	case opAgg:
+		if len(r.keys) == 0 {
+			return b.applyScalar(l, r, conds)
 		}
-		if !exactlyOne(left) {
-			return nil
+	case opWindow, opUnnest:
+		j := b.apply(plan.Inner, l, r.in[0], nil)
+		n := *r
+		n.known = false
+		n.in = []*rel{j}
+		n.out = append(slices.Clone(j.out), r.made...)
+		return filter(&n, conds...)
+	case opJoin:
+		x, y := r.in[0], r.in[1]
+		if r.kind == plan.Left && len(r.conds) == 0 && exactlyOne(y) || r.kind == plan.Inner {
+			lout := setOf(l.out)
+			if !x.outer().meets(lout) {
+				x, y = y, x
+			}
+			j := b.apply(plan.Inner, b.apply(plan.Inner, l, x, nil), y, nil)
+			return filter(j, above(r.conds)...)
 		}
-		j := b.apply(plan.Inner, l, left, nil)
-		j = b.apply(plan.Inner, j, right, nil)
-		return filter(j, append(append([]*expr.Expr(nil), r.conds...), conds...)...)
+		if r.kind == plan.Left || r.kind == plan.Semi || r.kind == plan.Anti {
+			j := b.apply(plan.Inner, l, x, nil)
+			return filter(b.apply(r.kind, j, y, r.conds), conds...)
+		}
 	}
 	return nil
-}
-
-// aggBelow tells whether r computes from scalar aggregates.
-func aggBelow(r *rel) bool {
-	switch r.op {
-	case opProject, opFilter:
-		return aggBelow(r.in[0])
-	case opAgg:
-		return len(r.keys) == 0
-	case opJoin:
-		return exactlyOne(r)
-	}
-	return false
 }
 
 // applyScalar joins l with an aggregate without keys: the aggregate is grouped by
@@ -129,6 +128,12 @@ func (b *binder) applyScalar(l, r *rel, conds []*expr.Expr) *rel {
 	in, keys, pulled, ok := b.equalities(in, free, pulled)
 	if !ok {
 		return nil
+	}
+	for i := range r.aggs {
+		// More than one row is an error where l has a row for it, and only there.
+		if k, unique := b.uniqueKey(in); r.aggs[i].kind == expr.AggSingle && !(unique && setOf(k).within(setOf(keys))) {
+			return nil
+		}
 	}
 	g := *r
 	g.known = false
@@ -428,7 +433,11 @@ func (d *domain) rel() (*rel, map[int]int) {
 	for i, f := range d.cols {
 		ids[i], only[f] = m[f], m[f]
 	}
-	return distinct(d.b.pick(c, ids)), only
+	p := d.b.pick(c, ids)
+	if k, ok := d.b.uniqueKey(p); ok && setOf(k).within(setOf(ids)) {
+		return p, only
+	}
+	return distinct(p), only
 }
 
 // match compares the bindings of two relations: l's own columns when a is nil.

@@ -204,6 +204,9 @@ func (b *binder) insertRows(o *catalog.Object, cols []int, rows [][]ast.Expr, id
 		}
 		add(project(r, copyIDs(), a.row))
 	}
+	if len(u.in) == 1 {
+		return project(u.in[0], ids, b.colsOf(u.cols[0]))
+	}
 	return u
 }
 

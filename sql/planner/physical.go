@@ -53,7 +53,7 @@ func (y *physical) exprs(xs []*expr.Expr, out []int) []*expr.Expr {
 	res := make([]*expr.Expr, len(xs))
 	y.at(out, func(pos func(int) int) {
 		for i, x := range xs {
-			res[i] = expr.Remap(x, pos)
+			res[i] = expr.Remap(y.b.fold(x), pos)
 		}
 	})
 	return res
@@ -359,6 +359,9 @@ func (y *physical) join(r *rel) *phys {
 	var residual, safe []*expr.Expr
 	for _, c := range r.conds {
 		x, z, nullSafe, ok := equalityOf(c)
+		if ok {
+			x, z = withoutRelabel(x), withoutRelabel(z)
+		}
 		if ok && x.Kind == expr.Col && z.Kind == expr.Col && keyClass(x.Type) == keyClass(z.Type) {
 			a, d := x.Index, z.Index
 			if rs.has(a) && ls.has(d) {

@@ -69,6 +69,9 @@ func (b *binder) prune(r *rel, need set) *rel {
 		r.in[0] = b.narrow(b.prune(r.in[0], down), down)
 	case opDistinct:
 		down := setOf(r.out)
+		if k, ok := b.uniqueKey(r.in[0]); ok && setOf(k).within(down) {
+			return b.prune(r.in[0], down)
+		}
 		r.in[0] = b.narrow(b.prune(r.in[0], down), down)
 		r.out = r.in[0].out
 	case opUnion:

@@ -20,6 +20,7 @@ func keyClass(t types.Type) types.Type {
 // sameKeyType brings the two sides of an equality to one type, so that equal
 // values are equal keys.
 func (b *binder) sameKeyType(x, y *expr.Expr) (*expr.Expr, *expr.Expr, bool) {
+	x, y = withoutRelabel(x), withoutRelabel(y)
 	if keyClass(x.Type) == keyClass(y.Type) {
 		return x, y, true
 	}
@@ -36,4 +37,12 @@ func (b *binder) sameKeyType(x, y *expr.Expr) (*expr.Expr, *expr.Expr, bool) {
 		return x, y, false
 	}
 	return u, v, true
+}
+
+// withoutRelabel drops a cast that changes no byte of the key.
+func withoutRelabel(x *expr.Expr) *expr.Expr {
+	for x.Kind == expr.Cast && x.Type.Mod == 0 && keyClass(x.Type) == keyClass(x.Args[0].Type) {
+		x = x.Args[0]
+	}
+	return x
 }

@@ -32,4 +32,4 @@ select a, (select (select max(y) from w where w.x = u.b and w.z = t.c) from u wh
 select a from t where (select b from u where u.a = t.a union all select y from w where w.x = t.a) > 3
 select a, (values (t.b)) from t
 select a from t where 3 in (select b from u where u.a = t.a) or b = 2
-select a from t join u on exists (select 1 from w where w.x = u.a) and t.a = u.a
+select t.a from t join u on exists (select 1 from w where w.x = u.a) and t.a = u.a
