@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"sql/catalog":  {"sql/sqlerr", "sql/types", "sql/expr", "sql/plan"},
 	"sql/planner":  {"sql/sqlerr", "sql/types", "sql/ast", "sql/parser", "sql/expr", "sql/plan", "sql/catalog"},
 	"sql/exec":     {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "state"},
-	"engine":       {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "sql/ast", "sql/parser", "sql/catalog", "sql/planner", "sql/exec", "state", "checkpoint", "connector", "udf"},
+	"engine":       {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "sql/ast", "sql/parser", "sql/catalog", "sql/planner", "sql/exec", "state", "checkpoint", "connector", "connector/file", "udf"},
 	"bench":        {"connector", "connector/file", "connector/nexmark", "engine", "sql/delta", "sql/types"},
 	"server":       {"sql/sqlerr", "sql/types", "engine", "wire"},
 	"sqllogictest": {"sql/sqlerr", "sql/types", "internal/pgtest"},

@@ -130,7 +130,7 @@ func (e *Engine) beginCheckpoint() {
 		run.parts = append(run.parts, capturePart{op, t.Capture()})
 	})
 	for _, j := range e.order {
-		if j.sink != nil && j.active() {
+		if j.sink != nil {
 			run.sinks[j.obj.ID] = j.sink.barrier()
 			run.filling[j.obj.ID] = j.state == Backfilling
 		}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+
 	"github.com/streamsql/streamsql/connector"
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
@@ -20,7 +22,7 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 	var j *job
 	var conn connector.Sink
 	if o.Kind == catalog.Sink && s.Action != ast.Pause {
-		if conn, err = connector.NewSink(sinkConfig(o), nil); err != nil {
+		if conn, err = x.reopenSink(o); err != nil {
 			return err
 		}
 	}
@@ -84,6 +86,32 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 	})
 	return nil
 }
+
+// reopenSink closes the connector of a sink that does not run and makes a new one.
+func (x *ddlRun) reopenSink(o *catalog.Object) (connector.Sink, error) {
+	var old *sinkRun
+	err := x.onLoop(func() error {
+		if j := x.e.jobsByID[o.ID]; j != nil && !j.active() && j.sink != nil {
+			old = j.sink
+			old.close(false)
+		} else if j == nil || j.active() {
+			return errRunning
+		}
+		return nil
+	})
+	if err == errRunning {
+		return nil, nil
+	}
+	if err == nil && old != nil {
+		err = old.closed(x.ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return connector.NewSink(sinkConfig(o), nil)
+}
+
+var errRunning = errors.New("engine: the job runs")
 
 // restart drops a job's state and begins its backfill anew: what it missed while
 // it stood still is not kept anywhere.

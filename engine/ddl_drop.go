@@ -46,6 +46,11 @@ func (x *ddlRun) drop(s *ast.Drop) error {
 			return x.refuse(roots, why)
 		}
 		x.cascades(why)
+		for _, o := range all {
+			if j := x.e.jobsByID[o.ID]; j != nil && j.sink != nil {
+				x.after = append(x.after, func() error { return j.sink.closed(x.ctx) })
+			}
+		}
 		x.e.remove(all)
 		return nil
 	})

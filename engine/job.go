@@ -226,8 +226,8 @@ func (e *Engine) fail(j *job, err error) {
 	if errors.As(err, &re) {
 		row = re.Row
 	}
-	e.freeze(j, Failed)
 	j.err, j.errRow, j.errTime = se, row, e.clock.now()
+	e.freeze(j, Failed)
 	e.jobErrors = append(e.jobErrors, JobError{
 		Job: j.obj.ID, Name: j.obj.Name, Epoch: e.epoch + 1, Time: j.errTime,
 		Code: se.Code, Message: se.Message, Detail: se.Detail, Row: row,

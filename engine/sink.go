@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/streamsql/streamsql/connector"
 	"github.com/streamsql/streamsql/sql/catalog"
@@ -27,6 +28,8 @@ type sinkRun struct {
 	told  bool // the loop has taken err
 	end   bool
 	last  []byte // state at the last barrier
+
+	gone chan struct{} // closed when the connector is
 }
 
 // sinkOp is a write, a release, or a question for the state.
@@ -48,7 +51,7 @@ func sinkConfig(o *catalog.Object) connector.Config {
 }
 
 func (e *Engine) newSink(o *catalog.Object, conn connector.Sink, state []byte) *sinkRun {
-	s := &sinkRun{e: e, name: o.Name, conn: conn, last: state}
+	s := &sinkRun{e: e, name: o.Name, conn: conn, last: state, gone: make(chan struct{})}
 	s.cond = sync.NewCond(&s.mu)
 	e.background(s.run)
 	return s
@@ -58,6 +61,9 @@ func (s *sinkRun) put(op sinkOp) {
 	s.mu.Lock()
 	for _, b := range op.batches {
 		s.bytes += batchBytes(b)
+	}
+	if s.end && op.state != nil {
+		op.state <- s.last // nobody is there to answer
 	}
 	s.queue = append(s.queue, op)
 	s.mu.Unlock()
@@ -98,6 +104,11 @@ func (s *sinkRun) close(drain bool) {
 	s.mu.Lock()
 	s.end = true
 	if !drain {
+		for _, op := range s.queue {
+			if op.state != nil {
+				op.state <- s.last
+			}
+		}
 		s.queue = nil
 	}
 	s.mu.Unlock()
@@ -105,6 +116,7 @@ func (s *sinkRun) close(drain bool) {
 }
 
 func (s *sinkRun) run() {
+	defer close(s.gone)
 	for {
 		s.mu.Lock()
 		for len(s.queue) == 0 && !s.end {
@@ -162,6 +174,19 @@ func (s *sinkRun) guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// closed waits a while for the connector to be closed, so that another can be
+// made on the same file or topic.
+func (s *sinkRun) closed(ctx context.Context) error {
+	select {
+	case <-s.gone:
+		return nil
+	case <-ctx.Done():
+		return ctxError(ctx)
+	case <-time.After(10 * time.Second):
+		return sqlerr.New(sqlerr.ObjectNotInState, "sink %q does not come to its end", s.name)
+	}
 }
 
 // checkSinks fails the jobs whose sinks refused.
