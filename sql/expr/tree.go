@@ -2,6 +2,7 @@ package expr
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -125,15 +126,22 @@ func MayFail(e *Env, x *Expr) bool {
 func safeCall(f *Func, args []*Expr) bool {
 	switch f.Name {
 	case "/", "%":
-		if len(args) != 2 || args[1].Kind != Const || args[1].Value.Null {
+		if len(args) != 2 {
 			return false
 		}
-		switch args[1].Type.ID {
-		case types.Int2, types.Int4, types.Int8:
-			return args[1].Value.I > 0
-		}
-	case "like", "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*":
-		return false
+		d := bare(args[1])
+		return d.Kind == Const && !d.Value.Null && isInt(d.Type) && d.Value.I > 0
+	case "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*":
+		return len(args) == 2 && args[1].Kind == Const && !args[1].Value.Null && goodPattern(f.Name, args[1].Value.S)
 	}
 	return false
+}
+
+func goodPattern(op string, p []byte) bool {
+	if strings.HasSuffix(strings.TrimSuffix(op, "*"), "~~") {
+		_, err := compileLike(p, false, false)
+		return err == nil
+	}
+	_, err := compileRegex(string(p), "")
+	return err == nil
 }
