@@ -24,6 +24,9 @@ slt: ## run the project's sqllogictest suite in modes batch and view
 	go run ./cmd/streamsql slt --mode batch sqllogictest
 	go run ./cmd/streamsql slt --mode view sqllogictest
 
+crash: ## kill a running server 50 times, under load
+	STREAMSQL_KILLS=50 go test -v -timeout 20m -run TestKill ./crashtest
+
 demo: ## the recommender on embedded parts, for a minute
 	go run ./cmd/streamsql demo --for 60s
 
