@@ -1,0 +1,268 @@
+package exec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/state"
+)
+
+// over is window functions: every row of the input with their values behind it.
+// The rows are in a tree by partition and order, ties by the whole row. Of each
+// partition that a step touches all values are computed before the first change
+// and at Finish, and the difference is emitted.
+type over struct {
+	n     *plan.Node
+	set   *state.Tree
+	cur   *state.Cursor
+	funcs []*windowFunc
+	sums  []*frameAggs
+
+	parts   map[string]int32 // touched partitions
+	touched []overPart
+	was     overList
+	now     overList
+	enc     Keys
+	keyCols []*delta.Vec
+	key     []byte
+	out     rowsOut
+}
+
+type overPart struct {
+	prefix   string
+	from, to int32 // its entries in was
+}
+
+// overList is output rows: each the input row as the tree has it, then its
+// values, sorted by both.
+type overList struct {
+	buf     []byte
+	entries []overEntry
+}
+
+type overEntry struct{ off, mid, end int }
+
+func (l *overList) clear()                    { l.buf, l.entries = l.buf[:0], l.entries[:0] }
+func (l *overList) bytes(e *overEntry) []byte { return l.buf[e.off:e.end] }
+
+var (
+	_ Operator = (*over)(nil)
+	_ Stepper  = (*over)(nil)
+)
+
+func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
+	o := &over{n: n, parts: map[string]int32{}}
+	o.out.cols = n.Out
+	for i := range n.Aggs {
+		if err := o.addFunc(&n.Aggs[i], b, worker); err != nil {
+			return nil, err
+		}
+	}
+	o.set = b.tree(n, 0, worker)
+	o.cur = o.set.Cursor()
+	return o, nil
+}
+
+// Apply adds the rows of b to their partitions.
+func (o *over) Apply(_ int, b *delta.Batch, _ Emit) error {
+	o.keyCols = pick(o.keyCols, b, o.n.Keys)
+	if len(o.n.Keys) > 0 {
+		o.enc.Encode(o.keyCols, b.N)
+	}
+	global := [1]byte{}
+	for i := range b.N {
+		prefix := global[:]
+		if len(o.n.Keys) > 0 {
+			prefix = o.enc.At(i)
+		}
+		if err := o.touch(prefix); err != nil {
+			return err
+		}
+		k := append(o.key[:0], prefix...)
+		k = appendOrder(k, b, i, o.n.Order)
+		start := len(k)
+		for _, v := range b.Cols {
+			k = appendCell(k, v, i)
+		}
+		o.key = binary.LittleEndian.AppendUint32(k, uint32(len(k)-start))
+		o.set.Add(o.key, b.Weight(i))
+	}
+	return o.set.Err()
+}
+
+// touch notes that a partition changes.
+func (o *over) touch(prefix []byte) error {
+	if _, ok := o.parts[string(prefix)]; ok {
+		return nil
+	}
+	p := overPart{prefix: string(prefix), from: int32(len(o.was.entries))}
+	if err := o.compute(p.prefix, &o.was); err != nil {
+		return err
+	}
+	p.to = int32(len(o.was.entries))
+	o.parts[p.prefix] = int32(len(o.touched))
+	o.touched = append(o.touched, p)
+	return nil
+}
+
+// partition is a partition's rows, in order.
+type partition struct {
+	b    *delta.Batch
+	keys [][]byte // what the tree has of each row, without the partition
+	// peers are equal in the order: the first and the one behind the last, and
+	// their number among the groups of peers
+	first, end, group []int32
+	groups            []int32 // the first row of each group of peers, and the number of rows
+}
+
+// load reads a partition.
+func (o *over) load(prefix string) (*partition, error) {
+	p := &partition{b: &delta.Batch{Cols: newCols(o.n.Inputs[0].Out, 64)}}
+	var buf []byte
+	var off []int
+	for ok := o.cur.Seek([]byte(prefix)); ok; ok = o.cur.Next() {
+		k := o.cur.Key()
+		if len(k) < len(prefix) || string(k[:len(prefix)]) != prefix {
+			break
+		}
+		w := o.cur.Weight()
+		if w < 0 {
+			return nil, errUnmatched(o.n)
+		}
+		k = k[len(prefix):]
+		for range w {
+			if _, err := DecodeRow(rowOf(k), nil, p.b.Cols); err != nil {
+				return nil, err
+			}
+			off = append(off, len(buf), len(buf)+len(k))
+			p.b.N++
+		}
+		buf = append(buf, k...)
+	}
+	for i := 0; i < len(off); i += 2 {
+		p.keys = append(p.keys, buf[off[i]:off[i+1]])
+	}
+	p.first = make([]int32, p.b.N)
+	p.end = make([]int32, p.b.N)
+	p.group = make([]int32, p.b.N)
+	for i := range p.keys {
+		if i == 0 || !bytes.Equal(orderOf(p.keys[i]), orderOf(p.keys[i-1])) {
+			p.groups = append(p.groups, int32(i))
+		}
+		p.group[i] = int32(len(p.groups) - 1)
+		p.first[i] = p.groups[p.group[i]]
+	}
+	p.groups = append(p.groups, int32(p.b.N))
+	for i := range p.end {
+		p.end[i] = p.groups[p.group[i]+1]
+	}
+	return p, o.set.Err()
+}
+
+// compute appends the output rows of a partition to l.
+func (o *over) compute(prefix string, l *overList) error {
+	p, err := o.load(prefix)
+	if err != nil || p.b.N == 0 {
+		return err
+	}
+	vals := newCols(o.n.Out[len(p.b.Cols):], p.b.N)
+	for i, f := range o.funcs {
+		if f != nil {
+			if err := f.eval(o.n, p, vals[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range o.sums {
+		if err := s.eval(o.n, p, vals); err != nil {
+			return err
+		}
+	}
+	at := len(l.entries)
+	for i, k := range p.keys {
+		e := overEntry{off: len(l.buf)}
+		l.buf = append(l.buf, k...)
+		e.mid = len(l.buf)
+		for _, v := range vals {
+			l.buf = appendCell(l.buf, v, i)
+		}
+		e.end = len(l.buf)
+		l.entries = append(l.entries, e)
+	}
+	slices.SortFunc(l.entries[at:], func(a, b overEntry) int { return bytes.Compare(l.bytes(&a), l.bytes(&b)) })
+	return nil
+}
+
+// Finish emits how the rows of touched partitions changed.
+func (o *over) Finish(out Emit) error {
+	for i := range o.touched {
+		t := &o.touched[i]
+		o.now.clear()
+		if err := o.compute(t.prefix, &o.now); err != nil {
+			return err
+		}
+		was, now := o.was.entries[t.from:t.to], o.now.entries
+		for len(was) > 0 || len(now) > 0 {
+			c := 1
+			if len(now) == 0 {
+				c = -1
+			} else if len(was) > 0 {
+				c = bytes.Compare(o.was.bytes(&was[0]), o.now.bytes(&now[0]))
+			}
+			var err error
+			switch {
+			case c < 0:
+				err = o.emit(&o.was, &was[0], -1, out)
+				was = was[1:]
+			case c > 0:
+				err = o.emit(&o.now, &now[0], 1, out)
+				now = now[1:]
+			default:
+				was, now = was[1:], now[1:]
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	o.forget()
+	return o.out.flush(out)
+}
+
+func (o *over) emit(l *overList, e *overEntry, w int64, out Emit) error {
+	cols := o.out.row(w)
+	n := len(cols) - len(o.n.Aggs)
+	if _, err := DecodeRow(rowOf(l.buf[e.off:e.mid]), nil, cols[:n]); err != nil {
+		return err
+	}
+	if _, err := DecodeRow(l.buf[e.mid:e.end], nil, cols[n:]); err != nil {
+		return err
+	}
+	return o.out.done(out)
+}
+
+func (o *over) forget() {
+	clear(o.parts)
+	clear(o.touched)
+	o.touched = o.touched[:0]
+	o.was.clear()
+	o.now.clear()
+}
+
+// Advance has nothing to close.
+func (o *over) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(o.n, wm), nil }
+
+// Commit and Rollback end a step.
+func (o *over) Commit() { o.forget() }
+func (o *over) Rollback() {
+	o.forget()
+	o.out.b = nil
+}
+
+// Held returns the memory of what the step remembers.
+func (o *over) Held() int64 {
+	return int64(cap(o.was.buf)+cap(o.now.buf)) + int64(len(o.was.entries)+len(o.now.entries))*24
+}
