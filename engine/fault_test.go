@@ -146,4 +146,3 @@ func TestMemoryLimitInMemory(t *testing.T) {
 	}
 	t.Fatal("the limit was not held")
 }
-
