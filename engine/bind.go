@@ -16,6 +16,13 @@ func bindNode(n *plan.Node, args []types.Datum) *plan.Node {
 	return mapNodes(n, func(c *plan.Node) *plan.Node {
 		c.Filter, c.Residual = bindExpr(c.Filter, args), bindExpr(c.Residual, args)
 		c.Exprs, c.Lookup = bindExprs(c.Exprs, args), bindExprs(c.Lookup, args)
+		if c.Cells != nil {
+			cells := make([][]*expr.Expr, len(c.Cells))
+			for i, row := range c.Cells {
+				cells[i] = bindExprs(row, args)
+			}
+			c.Cells = cells
+		}
 		return c
 	})
 }

@@ -85,7 +85,7 @@ func (s *Session) foresee(ctx context.Context, cat *catalog.Catalog, w *boundWri
 func valuesCount(n *plan.Node) (int64, bool) {
 	switch {
 	case n.Op == plan.Values:
-		return int64(len(n.Rows)), true
+		return int64(len(n.Rows) + len(n.Cells)), true
 	case n.Op == plan.Exchange, n.Op == plan.Map && n.Filter == nil:
 		return valuesCount(n.Inputs[0])
 	}

@@ -29,12 +29,10 @@ var systemRows = map[string]func(*virtualEnv) error{
 		return err
 	},
 	"streamsql.job_errors": func(v *virtualEnv) error {
-		infos, err := v.eng.jobs(v.ctx)
-		for _, j := range infos {
-			if j.Error != "" {
-				v.add(vrow{"job_id": j.ID, "job": j.Name, "time": timeOr(j.ErrorTime), "code": j.ErrorCode,
-					"message": j.Error, "row": textOr(j.ErrorRow)})
-			}
+		infos, err := v.eng.failures(v.ctx)
+		for _, f := range infos {
+			v.add(vrow{"job_id": f.Job, "job": f.Name, "epoch": f.Epoch, "time": timeOr(f.Time), "code": f.Code,
+				"message": f.Message, "detail": textOr(f.Detail), "row": textOr(f.Row)})
 		}
 		return err
 	},
