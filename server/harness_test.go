@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	_ "github.com/streamsql/streamsql/connector/datagen"
 	"github.com/streamsql/streamsql/engine"
 )
 

@@ -18,7 +18,7 @@ var objects = []string{
 	`CREATE INDEX t_name ON t (name)`,
 	`CREATE VIEW v AS SELECT id, name FROM t WHERE id > 1`,
 	`CREATE MATERIALIZED VIEW mv AS SELECT name, count(*) AS n FROM t GROUP BY name`,
-	`CREATE SOURCE s (a BIGINT, b TEXT) WITH (connector = 'datagen', rows = '10')`,
+	`CREATE SOURCE s (a BIGINT, b TEXT) WITH (connector = 'datagen', 'number-of-rows' = '10')`,
 	`INSERT INTO t VALUES (1, 'a', 1.5, '2024-01-01'), (2, 'b', 2, NULL)`,
 }
 
