@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/streamsql/streamsql/engine"
@@ -70,7 +71,7 @@ func runAll(t *testing.T, files []string, workers []int, parallel bool) {
 	for _, f := range files {
 		for _, w := range workers {
 			for _, mode := range []sqllogictest.Mode{sqllogictest.Batch, sqllogictest.View} {
-				t.Run(fmt.Sprintf("%s/%d/%s", filepath.Base(f), w, mode), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%d/%s", strings.TrimPrefix(f, "../"), w, mode), func(t *testing.T) {
 					if parallel {
 						t.Parallel()
 					}
