@@ -42,10 +42,12 @@ func TestSuiteOverTheWire(t *testing.T) {
 	}
 }
 
-// TestCorpus runs the part of SQLite's corpus that is beside the tree, if it is.
+// corpus is where the part of SQLite's corpus is that is kept beside the tree.
+const corpus = "../../../shared/slt/sqlite"
+
+// TestCorpus runs it, if it is there.
 func TestCorpus(t *testing.T) {
-	const dir = "../../../shared/slt/sqlite"
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(corpus); err != nil {
 		t.Skip("the corpus is not here")
 	}
 	files := []string{"select1"}
@@ -54,7 +56,7 @@ func TestCorpus(t *testing.T) {
 			"random/groupby/slt_good_0", "random/select/slt_good_0")
 	}
 	for i, f := range files {
-		files[i] = filepath.Join(dir, f+".test")
+		files[i] = filepath.Join(corpus, f+".test")
 	}
 	runAll(t, files, []int{1}, true)
 }
@@ -71,7 +73,8 @@ func runAll(t *testing.T, files []string, workers []int, parallel bool) {
 	for _, f := range files {
 		for _, w := range workers {
 			for _, mode := range []sqllogictest.Mode{sqllogictest.Batch, sqllogictest.View} {
-				t.Run(fmt.Sprintf("%s/%d/%s", strings.TrimPrefix(f, "../"), w, mode), func(t *testing.T) {
+				name := strings.ReplaceAll(strings.TrimLeft(strings.TrimPrefix(f, corpus), "./"), "/", "_")
+				t.Run(fmt.Sprintf("%s_%d_%s", name, w, mode), func(t *testing.T) {
 					if parallel {
 						t.Parallel()
 					}
