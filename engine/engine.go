@@ -60,6 +60,8 @@ type Engine struct {
 	ckWaiters      []chan error
 	lastCheckpoint time.Time
 	lastEvict      time.Time
+	lastMemory     time.Time     // when checkMemory last looked
+	memoryTook     time.Duration // and for how long
 	history        []CheckpointInfo
 	used, dirty    int64 // bytes, after the last step
 	unread         bool  // a job stopped: its sources may have no other reader

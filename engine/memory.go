@@ -13,6 +13,11 @@ import (
 // clean entries are evicted, the largest tables first; what is dirty has to be
 // made durable before. Without one the largest job has to end.
 func (e *Engine) checkMemory() {
+	start := time.Now()
+	if start.Sub(e.lastMemory) < 10*e.memoryTook { // at most a tenth of the loop's time, however many views
+		return
+	}
+	defer func() { e.lastMemory, e.memoryTook = time.Now(), time.Since(start) }()
 	used, dirty := int64(0), int64(0)
 	e.eachTable(func(_ uint32, t state.Table) {
 		used += t.Bytes()
