@@ -211,3 +211,60 @@ func BenchmarkDistinct(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkJoinUpdate replaces rows that have one match each: a delete and an
+// insert of the same key, of 1 M keys on either side.
+func BenchmarkJoinUpdate(b *testing.B) {
+	const n, steps = 1 << 20, 64
+	l, r := scanOf(1, intColumns(3)...), scanOf(2, intColumns(3)...)
+	root := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{0}, RightKey: []int{0},
+		Inputs: []*plan.Node{l, r}, Out: intColumns(6)}
+	d, err := Build(root, Options{Env: &expr.Env{}, Workers: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	step := func(scan *plan.Node, x *delta.Batch) {
+		d.Begin(nil)
+		if err := d.Push(scan, x); err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Finish(); err != nil {
+			b.Fatal(err)
+		}
+		d.Commit()
+	}
+	for from := 0; from < n; from += delta.MaxRows {
+		in := intCols(from, from+delta.MaxRows, 3, func(i, c int) int64 { return int64(i) * int64(1-c) })
+		step(l, in)
+		step(r, in)
+	}
+	rng := rand.New(rand.NewSource(1))
+	perm := rng.Perm(n)
+	b.ResetTimer()
+	for k := range b.N {
+		for s := range steps {
+			b.StopTimer()
+			x := intCols(0, delta.MaxRows, 3, func(i, c int) int64 {
+				key := int64(perm[s*delta.MaxRows/2+i/2])
+				switch c {
+				case 0:
+					return key
+				case 1:
+					return 0
+				}
+				if k == 0 && i%2 == 0 {
+					return -key
+				}
+				return int64(k + i%2)
+			})
+			x.W = make([]int64, x.N)
+			for i := range x.W {
+				x.W[i] = int64(i%2)*2 - 1
+			}
+			b.StartTimer()
+			step(l, x)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*steps*delta.MaxRows/2), "ns/update")
+	b.ReportMetric(0, "ns/op")
+}

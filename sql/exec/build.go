@@ -62,11 +62,12 @@ func (b *builder) compile(x *expr.Expr) (*expr.Program, error) {
 // late returns the function that takes late rows of n's input, whose event
 // time is column timeCol. The batch must not change afterwards.
 func (b *builder) late(n *plan.Node, timeCol int) func(rows *delta.Batch, wm int64) error {
-	x, d := b.cur, b.d
-	var cols []plan.Column
-	if len(n.Inputs) > 0 {
-		cols = n.Inputs[0].Out
-	}
+	return b.lateOf(n, 0, timeCol)
+}
+
+// lateOf is late for input in.
+func (b *builder) lateOf(n *plan.Node, in, timeCol int) func(rows *delta.Batch, wm int64) error {
+	x, d, cols := b.cur, b.d, n.Inputs[in].Out
 	return func(rows *delta.Batch, wm int64) error {
 		x.lateRows += int64(rows.N)
 		if d.opts.Late == nil {

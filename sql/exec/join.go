@@ -35,6 +35,7 @@ type join struct {
 	groups   groups
 	it       rowIter
 	key      []byte
+	time     joinTime
 }
 
 // joinSide is what is kept of an input.
@@ -118,6 +119,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 			x.match = b.tree(n, joinMatch+s, worker)
 		}
 	}
+	j.initTime(b)
 	if b.opts.Batch {
 		j.batch = true
 		return &joinBatch{join: j, w: b.cur.w}, nil
@@ -145,7 +147,10 @@ func nullVec(c plan.Column, n int) *delta.Vec {
 
 func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 	x, o := &j.side[in], &j.side[1-in]
-	x.encode(b, x.store.keep)
+	x.encode(b, x.store.keep, &j.time)
+	if err := j.takeLate(in, b); err != nil {
+		return err
+	}
 	if err := j.nullKeys(in, b, out); err != nil {
 		return err
 	}
@@ -185,12 +190,18 @@ func (j *join) nullKeys(in int, b *delta.Batch, out Emit) error {
 	return j.emitWide(in, gather(b, x.null), out)
 }
 
-// encode makes the keys of a batch, and with rows the rows' own encoding.
-func (x *joinSide) encode(b *delta.Batch, rows bool) {
+// encode makes the keys of a batch, and with rows the rows' own encoding. It
+// leaves rows out whose key is NULL, and late ones.
+func (x *joinSide) encode(b *delta.Batch, rows bool, t *joinTime) {
 	x.keys.Reset()
 	x.rows.Reset()
 	x.at, x.null = x.at[:0], x.null[:0]
 	x.keyVecs = pick(x.keyVecs, b, x.key)
+	t.sel = t.sel[:0]
+	var times *delta.Vec
+	if t.key >= 0 && t.closed != NoWatermark {
+		times = x.keyVecs[t.key]
+	}
 	nullable := false
 	if !x.nullSafe {
 		for _, v := range x.keyVecs {
@@ -206,6 +217,10 @@ each:
 					continue each
 				}
 			}
+		}
+		if times != nil && t.isClosed(times.I[i]) {
+			t.sel = append(t.sel, int32(i))
+			continue
 		}
 		start := len(x.keys.Buf)
 		x.keys.Buf = AppendRowEq(append(x.keys.Buf, 0), x.keyVecs, i)
@@ -379,4 +394,7 @@ func (j *join) emitWide(s int, b *delta.Batch, out Emit) error {
 
 func (j *join) Finish(Emit) error { return nil }
 
-func (j *join) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(j.n, wm), nil }
+func (j *join) Advance(wm []int64, _ Emit) (int64, error) {
+	t := inputTime(j.n, wm)
+	return t, j.close(t)
+}

@@ -59,7 +59,7 @@ func (j *joinBatch) Finish(out Emit) error {
 // keep stores a batch of side in.
 func (j *joinBatch) keep(in int, b *delta.Batch, out Emit) error {
 	x := &j.side[in]
-	x.encode(b, x.store.keep)
+	x.encode(b, x.store.keep, &j.time)
 	if err := j.nullKeys(in, b, out); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (j *joinBatch) keep(in int, b *delta.Batch, out Emit) error {
 // probe joins a batch of side in with what is kept of the other.
 func (j *joinBatch) probe(in int, b *delta.Batch, out Emit) error {
 	x, o := &j.side[in], &j.side[1-in]
-	x.encode(b, false)
+	x.encode(b, false, &j.time)
 	if err := j.nullKeys(in, b, out); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/big"
 	"slices"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
 // A numeric's bytes: one for the scale 0..252 (or one of the three below), then
@@ -134,4 +136,25 @@ func AppendEq(dst []byte, t Type, d Datum) []byte {
 		}
 	}
 	return AppendKey(dst, t, d, false)
+}
+
+// SkipEq returns what follows the value that AppendEq encoded at the start of
+// src. Bytes that AppendEq cannot have written are XX001.
+func SkipEq(src []byte, t Type) ([]byte, error) {
+	if len(src) > 0 && src[0] == keyValue {
+		switch t.ID {
+		case Numeric:
+			if n, ok := numericOrderLen(src[1:], 0); ok {
+				return src[1+n:], nil
+			}
+			return nil, sqlerr.New("XX001", "damaged key of type %s", t)
+		case Interval:
+			if len(src) > intervalOrderLen {
+				return src[1+intervalOrderLen:], nil
+			}
+			return nil, sqlerr.New("XX001", "damaged key of type %s", t)
+		}
+	}
+	_, rest, err := DecodeKey(src, t, false)
+	return rest, err
 }

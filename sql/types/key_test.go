@@ -142,6 +142,27 @@ func TestKeyRoundTrip(t *testing.T) {
 	}
 }
 
+func TestSkipEq(t *testing.T) {
+	r := rand.New(rand.NewSource(3))
+	for _, c := range keyCases {
+		typ := Of(c.typ)
+		for i := range 2_000 {
+			d := c.gen(r)
+			if i%10 == 0 {
+				d = NullDatum
+			}
+			k := append(AppendEq(nil, typ, d), "rest"...)
+			rest, err := SkipEq(k, typ)
+			if err != nil || string(rest) != "rest" {
+				t.Fatalf("%s: %+v: rest %q, error %v", typ, d, rest, err)
+			}
+			if _, err := SkipEq(k[:min(1, len(k)-5)], typ); err == nil && !d.Null {
+				t.Fatalf("%s: %+v: no error for the first byte alone", typ, d)
+			}
+		}
+	}
+}
+
 func FuzzDecodeKey(f *testing.F) {
 	f.Add([]byte{keyValue, 0}, false)
 	f.Add(AppendKey(nil, Of(Numeric), Datum{S: makeNumeric(-15, 1)}, true), true)
