@@ -106,7 +106,7 @@ func TestKill(t *testing.T) {
 			s.kill()
 			end()
 		})
-		err := writers(run, s, ws)
+		answered, err := writers(run, s, ws)
 		early := timer.Stop()
 		if !early {
 			<-run.Done()
@@ -116,7 +116,7 @@ func TestKill(t *testing.T) {
 		if early {
 			t.Fatalf("all connections broke before the kill; the server said: %s", s.said())
 		}
-		t.Logf("kill %d after %v: %d events, %s", k+1, life.Round(time.Millisecond), prod.n.Load(), progress(ws))
+		t.Logf("kill %d after %v, first answer after %v: %d events, %s", k+1, life.Round(time.Millisecond), answered.Round(time.Millisecond), prod.n.Load(), progress(ws))
 		fail(s.start())
 	}
 

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -203,8 +205,10 @@ func (w *writer) write(ctx context.Context, conn *pgconn.PgConn, sql, tag string
 var errBroken = errors.New("the connection broke")
 
 // writers runs all writers until their connections break or ctx ends.
-func writers(ctx context.Context, s *server, ws []*writer) error {
+// It tells when the server first answered; 0: never.
+func writers(ctx context.Context, s *server, ws []*writer) (answered time.Duration, err error) {
 	errs := make([]error, len(ws))
+	start, first := time.Now(), atomic.Int64{}
 	var wg sync.WaitGroup
 	for i, w := range ws {
 		wg.Go(func() {
@@ -212,6 +216,7 @@ func writers(ctx context.Context, s *server, ws []*writer) error {
 			if err != nil {
 				return // killed before it answered, or over
 			}
+			first.CompareAndSwap(0, int64(time.Since(start)))
 			defer conn.Close(context.Background())
 			if err := w.run(ctx, conn); err != nil && !errors.Is(err, errBroken) && !conn.IsClosed() {
 				errs[i] = fmt.Errorf("writer %d: %w", w.owner, err)
@@ -219,7 +224,7 @@ func writers(ctx context.Context, s *server, ws []*writer) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return time.Duration(first.Load()), errors.Join(errs...)
 }
 
 // verify compares the tables and the views over them with what the writers know.

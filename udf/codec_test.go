@@ -86,10 +86,10 @@ func TestStateForm(t *testing.T) {
 	}
 }
 
-type closed struct{ n int }
+type closed struct{ n int64 }
 
-func (c *closed) Add(int64)     {}
-func (c *closed) Result() int64 { return 0 }
+func (c *closed) Add(v int64)   { c.n += v }
+func (c *closed) Result() int64 { return c.n }
 
 type function struct{ F func() }
 
