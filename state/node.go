@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"unsafe"
 )
@@ -29,7 +30,7 @@ const (
 	// wide, and a page may hold two such keys for a moment before a split.
 	MaxKey = 1 << 30
 
-	entrySize = 4 + 8 // an offset, and a weight or a child
+	entrySize = 4 + 8 + 8 // an offset, a head, and a weight or a child
 	nodeSize  = int64(unsafe.Sizeof(node{}))
 )
 
@@ -51,8 +52,10 @@ type node struct {
 	whole bool // a stub that was one leaf
 	inf   bool // a stub without an upper bound
 	hot   bool // a leaf used since eviction last passed by
+	pre   int  // the length of a common prefix of the keys
 	arena []byte
 	ends  []uint32
+	heads []uint64 // eight bytes of each key behind pre, by which most searches are settled
 	ws    []int64
 	kids  []*node
 }
@@ -93,9 +96,82 @@ func (n *node) empty() bool {
 	return len(n.ends) == 0 && len(n.kids) == 0
 }
 
+// head is the eight bytes of key behind its first pre, zeroes behind its end. Heads
+// compare as their keys do, but may be equal where keys are not.
+func head(key []byte, pre int) uint64 {
+	if len(key) >= pre+8 {
+		return binary.BigEndian.Uint64(key[pre:])
+	}
+	var b [8]byte
+	copy(b[:], key[min(pre, len(key)):])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// common is the length of the longest common prefix.
+func common(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// index computes the page's heads anew.
+func (n *node) index() {
+	n.pre = 0
+	if k := len(n.ends); k > 0 {
+		n.pre = common(n.key(0), n.key(k-1))
+	}
+	n.rehead()
+}
+
+func (n *node) rehead() {
+	n.heads = slices.Grow(n.heads[:0], len(n.ends))
+	for i := range n.ends {
+		n.heads = append(n.heads, head(n.key(i), n.pre))
+	}
+}
+
 // find returns the first index whose key is >= key, and whether it is equal.
 func (n *node) find(key []byte) (int, bool) {
-	lo, hi := 0, len(n.ends)
+	pre := n.pre
+	if len(n.ends) == 0 {
+		return 0, false
+	}
+	if pre > 0 {
+		k := key
+		if len(k) > pre {
+			k = k[:pre]
+		}
+		// The page's keys begin with the first pre bytes of the arena.
+		switch c := bytes.Compare(k, n.arena[:pre]); {
+		case c < 0:
+			return 0, false
+		case c > 0:
+			return len(n.ends), false
+		}
+	}
+	h := head(key, pre)
+	lo, c := 0, len(n.heads)
+	for c > 1 {
+		half := c >> 1
+		if n.heads[lo+half-1] < h {
+			lo += half
+		}
+		c -= half
+	}
+	if n.heads[lo] != h {
+		if n.heads[lo] < h {
+			lo++
+		}
+		return lo, false
+	}
+	hi := lo + 1
+	for hi < len(n.heads) && n.heads[hi] == h {
+		hi++
+	}
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
 		switch c := bytes.Compare(n.key(m), key); {
@@ -135,6 +211,25 @@ func (n *node) insertKey(i int, key []byte) {
 	for j := i; j < len(n.ends); j++ {
 		n.ends[j] += uint32(w)
 	}
+	if len(n.ends) == 1 {
+		n.pre = w
+		n.heads = append(n.heads[:0], 0)
+		return
+	}
+	// The other keys, of which one is a neighbour, still begin alike.
+	other := n.key(max(i-1, 0))
+	if i == 0 {
+		other = n.key(1)
+	}
+	k = n.key(i)
+	if p := common(k, other[:n.pre]); p < n.pre {
+		n.pre = p
+		n.rehead()
+		return
+	}
+	n.heads = append(n.heads, 0)
+	copy(n.heads[i+1:], n.heads[i:])
+	n.heads[i] = head(k, n.pre)
 }
 
 // removeKey takes the i-th key out of the arena.
@@ -142,12 +237,14 @@ func (n *node) removeKey(i int) {
 	s, e := n.start(i), n.ends[i]
 	n.arena = append(n.arena[:s], n.arena[e:]...)
 	n.ends = append(n.ends[:i], n.ends[i+1:]...)
+	n.heads = append(n.heads[:i], n.heads[i+1:]...)
 	for j := i; j < len(n.ends); j++ {
 		n.ends[j] -= e - s
 	}
 }
 
-// appendKeys adds keys from..to of o after those of n.
+// appendKeys adds keys from..to of o after those of n, which then is to be
+// indexed.
 func (n *node) appendKeys(o *node, from, to int) {
 	base, s := uint32(len(n.arena)), o.start(from)
 	n.arena = append(n.arena, o.arena[s:o.start(to)]...)
@@ -160,6 +257,7 @@ func (n *node) appendKeys(o *node, from, to int) {
 func (n *node) truncate(i int) {
 	n.arena = n.arena[:n.start(i)]
 	n.ends = n.ends[:i]
+	n.index()
 }
 
 // removeKid drops child i and the separator beside it; the range of a

@@ -79,6 +79,7 @@ func (s *node) read(r Reader, at []byte) (page, error) {
 	if err != nil && !errors.Is(err, errPage) {
 		return page{}, err
 	}
+	l.index()
 	return p, nil
 }
 
@@ -99,6 +100,7 @@ func (s *node) readBack(r Reader, to []byte) (page, error) {
 			}
 			return l.append(key, value)
 		})
+		l.index()
 		return p, err
 	}
 	var back node
@@ -115,6 +117,7 @@ func (s *node) readBack(r Reader, to []byte) (page, error) {
 		l.appendKeys(&back, i, i+1)
 		l.ws = append(l.ws, back.ws[i])
 	}
+	l.index()
 	if err != nil {
 		p.lo = bytes.Clone(l.key(0))
 	}

@@ -56,7 +56,7 @@ func (t *Tree) account(n *node) {
 	if c := cap(n.arena); c > 2*pageSize && c > 2*len(n.arena) {
 		n.arena = append(make([]byte, 0, len(n.arena)), n.arena...)
 	}
-	m := nodeSize + int64(cap(n.arena)) + 4*int64(cap(n.ends)) + 8*int64(cap(n.ws)) + 8*int64(cap(n.kids))
+	m := nodeSize + int64(cap(n.arena)) + 4*int64(cap(n.ends)) + 8*int64(cap(n.heads)+cap(n.ws)+cap(n.kids))
 	t.bytes += m - n.mem
 	n.mem = m
 }
@@ -72,11 +72,12 @@ func (t *Tree) own(n *node) *node {
 		n.gen = t.gen
 		return n
 	}
-	c := &node{gen: t.gen, mod: n.mod, run: n.run, hot: n.hot}
+	c := &node{gen: t.gen, mod: n.mod, run: n.run, hot: n.hot, pre: n.pre}
 	// Room for a few more entries, as a page is mostly copied to grow.
 	more := len(n.ends)/8 + 1
 	c.arena = append(make([]byte, 0, len(n.arena)+len(n.arena)/8+32), n.arena...)
 	c.ends = append(make([]uint32, 0, len(n.ends)+more), n.ends...)
+	c.heads = append(make([]uint64, 0, len(n.ends)+more), n.heads...)
 	if n.isLeaf() {
 		c.ws = append(make([]int64, 0, len(n.ws)+more), n.ws...)
 	} else {
@@ -238,6 +239,7 @@ func (t *Tree) splitKid(p *node, i int) {
 			room := min(len(k.arena), pageSize)
 			r.arena = make([]byte, 0, room)
 			r.ends = make([]uint32, 0, len(k.ends))
+			r.heads = make([]uint64, 0, len(k.ends))
 			r.ws = make([]int64, 0, len(k.ends))
 		}
 		r.appendKeys(k, m, len(k.ends))
@@ -255,6 +257,7 @@ func (t *Tree) splitKid(p *node, i int) {
 		k.truncate(m - 1)
 		k.kids = slices.Delete(k.kids, m, len(k.kids))
 	}
+	r.index()
 	t.account(k)
 	t.account(r)
 	p.insertKey(i, sep)
@@ -286,6 +289,7 @@ func (t *Tree) mergeKids(p *node, i int) bool {
 		l.kids = append(l.kids, r.kids...)
 	}
 	l.appendKeys(r, 0, len(r.ends))
+	l.index()
 	l.run = 0
 	// Between the two, keys may have left the tree that the durable state has.
 	l.mod = t.seq
