@@ -169,6 +169,18 @@ func (h *Hash) keyOf(e []uint64) []byte {
 	return h.ar.get(ref(w >> 32))
 }
 
+// Prefetch reads what TouchedRow, Key and Words of the i-th to the j-1st touched
+// row will read, so that the misses overlap.
+func (h *Hash) Prefetch(i, j int) {
+	var sum uint64
+	for _, row := range h.jrows[i:j] {
+		c := h.chunks[row>>10]
+		o := int(row&(rowChunk-1)) * h.stride
+		sum += c[o] + c[o+h.stride-1]
+	}
+	h.sink = sum
+}
+
 // Key returns the key of a row.
 func (h *Hash) Key(row int32) []byte { return h.keyOf(h.entry(row)) }
 
@@ -244,7 +256,8 @@ func (h *Hash) prefetch(hs []uint32) {
 		if uint32(v>>32) == x && uint32(v) >= firstRow {
 			row := int32(uint32(v) - firstRow)
 			c := h.chunks[row>>10]
-			sum += c[int(row&(rowChunk-1))*h.stride+headWords]
+			o := int(row&(rowChunk-1)) * h.stride
+			sum += c[o] + c[o+h.stride-1] // the entry may lie in two lines
 		}
 	}
 	h.sink = sum

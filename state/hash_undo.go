@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
@@ -64,9 +66,21 @@ func (h *Hash) touch(row int32, e []uint64) {
 		panic("state: a Hash changed outside of a step")
 	}
 	h.jrows = append(h.jrows, row)
-	h.jat = append(h.jat, int32(len(h.jpre)/(headWords+h.words)))
-	h.jpre = append(h.jpre, e[0], e[1])
-	h.jpre = append(h.jpre, e[headWords+h.inline:]...)
+	n := len(h.jpre)
+	size := headWords + h.words
+	h.jat = append(h.jat, int32(n/size))
+	if n+size > cap(h.jpre) {
+		h.jpre = slices.Grow(h.jpre, max(size, n/4))
+	}
+	p := h.jpre[n : n+size]
+	h.jpre = h.jpre[:n+size]
+	p[0], p[1] = e[0], e[1]
+	p = p[headWords:]
+	for i, w := range e[headWords+h.inline:] { // short: a call of memmove costs more
+		if i < len(p) {
+			p[i] = w
+		}
+	}
 	e[0] = e[0]&^(1<<32-1) | uint64(h.step)
 	h.setDirty(row, e)
 }

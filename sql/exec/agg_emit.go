@@ -3,7 +3,6 @@ package exec
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/types"
@@ -43,6 +42,9 @@ func (a *agg) emitRange(from, to int, out Emit) error {
 	nowRows, e.born = e.born[:0], nil
 	always := len(a.keys) == 0
 	for i := from; i < to; i++ {
+		if i&127 == 0 {
+			a.t.Prefetch(i, min(i+128, to))
+		}
 		row, old := a.t.TouchedRow(i)
 		words := a.t.Words(row)
 		there := always
@@ -59,7 +61,7 @@ func (a *agg) emitRange(from, to int, out Emit) error {
 			}
 			nowTail = a.t.Tail(row)
 		}
-		if old != nil && there && slices.Equal(old, words) && bytes.Equal(wasTail, nowTail) {
+		if old != nil && there && sameWords(old, words) && bytes.Equal(wasTail, nowTail) {
 			continue
 		}
 		if old != nil {
@@ -68,12 +70,16 @@ func (a *agg) emitRange(from, to int, out Emit) error {
 				e.new = append(e.new, int32(len(e.now.words)))
 			}
 			e.was.words = append(e.was.words, old)
-			e.was.tails = append(e.was.tails, wasTail)
+			if a.opens {
+				e.was.tails = append(e.was.tails, wasTail)
+			}
 			e.rows = append(e.rows, row)
 		}
 		if there {
 			e.now.words = append(e.now.words, words)
-			e.now.tails = append(e.now.tails, nowTail)
+			if a.opens {
+				e.now.tails = append(e.now.tails, nowTail)
+			}
 			nowRows = append(nowRows, row)
 		} else {
 			e.dead = append(e.dead, row)
@@ -102,6 +108,15 @@ func (a *agg) emitRange(from, to int, out Emit) error {
 		a.t.Delete(row)
 	}
 	return nil
+}
+
+func sameWords(a, b []uint64) bool {
+	for i, w := range a {
+		if i >= len(b) || b[i] != w {
+			return false
+		}
+	}
+	return true
 }
 
 // answers makes the rows of the old groups and, behind them, of the new.

@@ -99,8 +99,70 @@ func appendNumeric128(dst []byte, lo, hi uint64, scale int) []byte {
 
 // appendAvg128 appends the numeric of a 128-bit coefficient divided by n.
 func appendAvg128(dst []byte, lo, hi uint64, scale int, n int64) ([]byte, error) {
+	if int64(lo)>>63 == int64(hi) && scale == 0 && n > 0 {
+		if dst, ok := appendAvg64(dst, int64(lo), uint64(n)); ok {
+			return dst, nil
+		}
+	}
 	var s, d [32]byte
 	return types.NumericDiv(dst, appendNumeric128(s[:0], lo, hi, scale), types.AppendNumericInt(d[:0], n))
+}
+
+var pow10s [20]uint64
+
+func init() {
+	p := uint64(1)
+	for i := range pow10s {
+		pow10s[i] = p
+		p *= 10
+	}
+}
+
+// appendAvg64 is types.NumericDiv of integers; false if 128 bits are not enough.
+func appendAvg64(dst []byte, x int64, n uint64) ([]byte, bool) {
+	u := uint64(x)
+	if x < 0 {
+		u = -u
+	}
+	// The result scale of PostgreSQL's select_div_scale: at least 16 significant
+	// digits, counted in digits of base 10,000.
+	wx, fx := base10000(u)
+	wn, fn := base10000(n)
+	q := wx - wn
+	if fx <= fn {
+		q--
+	}
+	scale := max(16-4*q, 0)
+	if scale >= len(pow10s) {
+		return dst, false
+	}
+	hi, lo := bits.Mul64(u, pow10s[scale])
+	qhi, rest := hi/n, hi%n
+	qlo, rest := bits.Div64(rest, lo, n)
+	if rest >= n-rest { // half away from zero
+		var c uint64
+		qlo, c = bits.Add64(qlo, 1, 0)
+		qhi += c
+	}
+	if int64(qhi) < 0 {
+		return dst, false
+	}
+	if x < 0 {
+		var c uint64
+		qlo, c = bits.Sub64(0, qlo, 0)
+		qhi, _ = bits.Sub64(0, qhi, c)
+	}
+	return appendNumeric128(dst, qlo, qhi, scale), true
+}
+
+// base10000 returns the weight and the value of the first digit of x in base
+// 10,000.
+func base10000(x uint64) (weight, first int) {
+	for x >= 10_000 {
+		x /= 10_000
+		weight++
+	}
+	return weight, int(x)
 }
 
 // big128 returns a signed integer of 128 bits.

@@ -506,3 +506,27 @@ func TestAggVariance(t *testing.T) {
 		}
 	}
 }
+
+// TestAvg64: the fast division is the slow one.
+func TestAvg64(t *testing.T) {
+	rng := rand.New(rand.NewSource(1))
+	fast := 0
+	for range 200_000 {
+		x := int64(rng.Uint64()) >> rng.Intn(64)
+		n := 1 + uint64(rng.Int63())>>(1+rng.Intn(62))
+		want, err := types.NumericDiv(nil, types.AppendNumericInt(nil, x), types.AppendNumericInt(nil, int64(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := appendAvg64(nil, x, n)
+		if ok && !bytes.Equal(got, want) {
+			t.Fatalf("%d / %d: %x, want %x", x, n, got, want)
+		}
+		if ok {
+			fast++
+		}
+	}
+	if fast < 80_000 {
+		t.Errorf("only %d of 200,000 were fast", fast)
+	}
+}
