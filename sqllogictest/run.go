@@ -107,8 +107,8 @@ func Run(ctx context.Context, db DB, records []*Record, opts Options) (Summary, 
 			r.sum.Skipped += len(records) - i - 1
 			break
 		}
-		if opts.Mode == View && rec.Kind == Statement && isDML(rec.SQL) {
-			if err := r.createViews(records[i:]); err != nil {
+		if opts.Mode == View {
+			if err := r.prepare(rec, records[i:]); err != nil {
 				return r.sum, err
 			}
 		}
@@ -182,7 +182,7 @@ func (r *runner) record(rec *Record) error {
 		if err := r.compare(rec, res); err != nil {
 			return err
 		}
-		if r.opts.Mode == View && !r.noViews {
+		if r.opts.Mode == View && !r.noViews && !isDML(rec.SQL) {
 			n, ok := r.early[rec]
 			if !ok {
 				if err := r.createView(rec); err != nil {
@@ -196,6 +196,23 @@ func (r *runner) record(rec *Record) error {
 		}
 	}
 	r.sum.Passed++
+	return nil
+}
+
+// prepare makes the views of the queries that come before data changes, and
+// drops those made so far before something is dropped that they may read.
+func (r *runner) prepare(rec *Record, rest []*Record) error {
+	switch {
+	case isDML(rec.SQL):
+		return r.createViews(rest)
+	case rec.Kind == Statement && strings.EqualFold(firstWord(rec.SQL), "DROP"):
+		for _, n := range r.early {
+			if _, err := r.exec(fmt.Sprintf("DROP MATERIALIZED VIEW slt_view_%d", n)); err != nil {
+				return fmt.Errorf("%s:%d: %w", rec.File, rec.Line, err)
+			}
+		}
+		clear(r.early)
+	}
 	return nil
 }
 
@@ -228,7 +245,7 @@ func (r *runner) createViews(rest []*Record) error {
 		if _, done := r.early[rec]; done {
 			return nil
 		}
-		if rec.Kind == Query && !rec.Wants.Error && rec.Applies(r.opts.Engine) {
+		if rec.Kind == Query && !rec.Wants.Error && !isDML(rec.SQL) && rec.Applies(r.opts.Engine) {
 			if err := r.createView(rec); err != nil && sqlerr.From(err).Code != sqlerr.UndefinedTable {
 				continue // reported when the query's turn comes
 			}
