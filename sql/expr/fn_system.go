@@ -87,7 +87,8 @@ var catalogFuncs = []struct {
 func init() {
 	for _, f := range catalogFuncs {
 		for _, args := range f.args {
-			catalogFunc(f.name, types.Of(f.ret), args)
+			fn := catalogFunc(f.name, types.Of(f.ret), args)
+			fn.NotNull = f.name == "format_type" // its modifier may be NULL
 		}
 	}
 	catalogFunc("current_schemas", types.ArrayOf(types.Name), []types.ID{types.Bool})

@@ -1,7 +1,6 @@
 package types
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -24,14 +23,22 @@ const (
 // appendYMD appends a date and reports whether it is before the year 1, which
 // PostgreSQL writes as a year BC.
 func appendYMD(dst []byte, days int64) ([]byte, bool) {
-	tm := time.Unix(days*86_400, 0).UTC()
-	y := tm.Year()
+	y, m, d := CivilFromDays(days)
 	bc := y <= 0
 	if bc {
 		y = 1 - y
 	}
-	return fmt.Appendf(dst, "%04d-%02d-%02d", y, tm.Month(), tm.Day()), bc
+	if y > 9999 {
+		dst = strconv.AppendInt(dst, int64(y), 10)
+	} else {
+		dst = append2(append2(dst, y/100), y%100)
+	}
+	dst = append2(append(dst, '-'), m)
+	return append2(append(dst, '-'), d), bc
 }
+
+// append2 appends two digits.
+func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 func appendInfinity(dst []byte, v int64) ([]byte, bool) {
 	switch v {
@@ -55,8 +62,10 @@ func appendDate(dst []byte, days int64) []byte {
 }
 
 func appendTimeOfDay(dst []byte, us int64) []byte {
-	s := us / usPerSecond
-	dst = fmt.Appendf(dst, "%02d:%02d:%02d", s/3600, s/60%60, s%60)
+	s := int(us / usPerSecond)
+	dst = append2(dst, s/3600)
+	dst = append2(append(dst, ':'), s/60%60)
+	dst = append2(append(dst, ':'), s%60)
 	return appendMicros(dst, us%usPerSecond)
 }
 
@@ -65,8 +74,12 @@ func appendMicros(dst []byte, us int64) []byte {
 	if us == 0 {
 		return dst
 	}
-	f := fmt.Sprintf(".%06d", us)
-	return append(dst, strings.TrimRight(f, "0")...)
+	dst = append(dst, '.')
+	for unit := int64(100_000); us > 0; unit /= 10 {
+		dst = append(dst, byte('0'+us/unit))
+		us %= unit
+	}
+	return dst
 }
 
 func appendTimestamp(dst []byte, us int64, zone string) []byte {

@@ -90,7 +90,11 @@ func specialFloat(b []byte) float64 {
 // NumericAdd appends a + b, or a - b with neg.
 func NumericAdd(dst, a, b []byte, neg bool) []byte {
 	if x, sx, ok := small(a); ok {
-		if y, sy, ok := small(b); ok && sx == sy {
+		y, sy, ok := small(b)
+		if ok {
+			x, y, sx, ok = align(x, sx, y, sy)
+		}
+		if ok {
 			if neg {
 				if d := x - y; (x >= y) == (d >= 0) && y != math.MinInt64 {
 					return appendSmall(dst, d, sx)
@@ -144,13 +148,8 @@ func NumericMul(dst, a, b []byte) []byte {
 
 var errDivZero = sqlerr.New(sqlerr.DivisionByZero, "division by zero")
 
-func numericZero(b []byte) bool {
-	if numericSpecial(b) {
-		return false
-	}
-	x, _ := parts(b)
-	return x.Sign() == 0
-}
+// numericZero relies on the coefficient of zero having no bytes.
+func numericZero(b []byte) bool { return len(b) == 0 || len(b) == 1 && !numericSpecial(b) }
 
 // weight returns PostgreSQL's weight of a numeric, the power of 10,000 of its
 // first digit, and that digit.
@@ -190,6 +189,13 @@ func NumericDiv(dst, a, b []byte) ([]byte, error) {
 			return append(dst, 0), nil
 		}
 		return special(dst, a, b, func(x, y float64) float64 { return x / y }), nil
+	}
+	if x, sx, ok := small(a); ok {
+		if y, sy, ok := small(b); ok {
+			if out, ok := divSmall(dst, x, sx, y, sy); ok {
+				return out, nil
+			}
+		}
 	}
 	x, sx := parts(a)
 	y, sy := parts(b)
@@ -239,14 +245,8 @@ func scaleOf(b []byte) byte {
 // NumericCmp compares by value: -1, 0 or 1. NaN is the greatest.
 func NumericCmp(a, b []byte) int {
 	if x, sx, ok := small(a); ok {
-		if y, sy, ok := small(b); ok && sx == sy {
-			switch {
-			case x < y:
-				return -1
-			case x > y:
-				return 1
-			}
-			return 0
+		if y, sy, ok := small(b); ok {
+			return cmpSmall(x, sx, y, sy)
 		}
 	}
 	var x, y [64]byte
@@ -259,8 +259,13 @@ func NumericRound(dst, a []byte, scale int, trunc bool) []byte {
 	if numericSpecial(a) {
 		return append(dst, a...)
 	}
-	x, s := parts(a)
 	scale = min(max(scale, -1000), maxScale)
+	if x, s, ok := small(a); ok && scale >= 0 {
+		if y, ok := roundSmall(x, s, scale, trunc); ok {
+			return appendSmall(dst, y, scale)
+		}
+	}
+	x, s := parts(a)
 	switch {
 	case scale >= s:
 		x = roundTo(x, s, scale)
@@ -281,6 +286,14 @@ func NumericFloor(dst, a []byte) []byte {
 	if numericSpecial(a) {
 		return append(dst, a...)
 	}
+	if x, s, ok := small(a); ok && s <= 18 {
+		p := int64(pow10s[s])
+		q := x / p
+		if x%p < 0 {
+			q--
+		}
+		return appendSmall(dst, q, 0)
+	}
 	x, s := parts(a)
 	q, r := new(big.Int).QuoRem(x, pow10(s), new(big.Int))
 	if r.Sign() < 0 {
@@ -296,8 +309,8 @@ func NumericCeil(dst, a []byte) []byte {
 
 // NumericInt returns a rounded to an integer; false when it does not fit.
 func NumericInt(a []byte) (int64, bool) {
-	if x, s, ok := small(a); ok && s == 0 {
-		return x, true
+	if x, s, ok := small(a); ok {
+		return roundSmall(x, s, 0, false)
 	}
 	if numericSpecial(a) {
 		return 0, false
@@ -338,6 +351,11 @@ func NumericFromFloat(dst []byte, f float64, bits int) []byte {
 func NumericApply(dst []byte, t Type, a []byte) ([]byte, error) {
 	if t.Mod == 0 || numericSpecial(a) {
 		return append(dst, a...), nil
+	}
+	if x, s, ok := small(a); ok {
+		if out, ok, err := applySmall(dst, t, x, s); ok {
+			return out, err
+		}
 	}
 	b, err := parseNumeric(t, string(appendNumericText(nil, a)))
 	return append(dst, b...), err

@@ -47,6 +47,9 @@ func appendNumericText(dst, b []byte) []byte {
 	case NumericNegInf:
 		return append(dst, "-Infinity"...)
 	}
+	if x, s, ok := small(b); ok {
+		return appendSmallText(dst, x, s)
+	}
 	x, scale := numericCoefficient(b), int(b[0])
 	if x.Sign() < 0 {
 		dst = append(dst, '-')
@@ -123,8 +126,7 @@ func parseNumeric(t Type, s string) ([]byte, error) {
 		precision, to := int(t.Mod>>16), int(t.Mod&0xFFFF)-1
 		coef, scale = roundTo(coef, scale, to), to
 		if new(big.Int).Abs(coef).Cmp(pow10(precision)) >= 0 {
-			return nil, sqlerr.New(sqlerr.NumericOutOfRange, "numeric field overflow").
-				WithDetail("A field with precision %d, scale %d must round to an absolute value less than 10^%d.", precision, to, precision-to)
+			return nil, fieldOverflow(precision, to)
 		}
 	}
 	return NumericOf(coef, scale), nil
