@@ -78,21 +78,29 @@ func (c *chosen) finish(n int) Arg {
 type caseNode struct {
 	parts  []part // condition, value, …, else
 	choice chosen
+	// flat: nothing can fail, so that all is evaluated for all rows and then chosen
+	// from, without selections.
+	flat bool
 }
 
 func (c *compiler) caseNode(x *Expr, escapes bool) (node, error) {
-	n := &caseNode{choice: chosen{t: x.Type, buf: buffer{escapes: escapes}}}
+	// Beyond a few branches most of the work would be in vain.
+	n := &caseNode{choice: chosen{t: x.Type, buf: buffer{escapes: escapes}}, flat: len(x.Args) <= 9}
 	for _, a := range x.Args {
 		p, err := c.part(a)
 		if err != nil {
 			return nil, err
 		}
 		n.parts = append(n.parts, p)
+		n.flat = n.flat && p.eager
 	}
 	return n, nil
 }
 
 func (n *caseNode) eval(ctx *Context, in *delta.Batch) (Arg, error) {
+	if n.flat {
+		return n.evalFlat(ctx, in)
+	}
 	c := &n.choice
 	c.start(in.N, len(n.parts))
 	clear(c.args)
@@ -138,6 +146,95 @@ func (n *caseNode) value(ctx *Context, in *delta.Batch, k int, sel []int32) erro
 	return nil
 }
 
+// evalFlat goes from the last branch to the first, each overriding those behind it.
+func (n *caseNode) evalFlat(ctx *Context, in *delta.Batch) (Arg, error) {
+	c := &n.choice
+	c.args = sized(c.args, len(n.parts))
+	last := len(n.parts) - 1
+	nulls := false
+	for k := range n.parts {
+		a, err := n.parts[k].n.eval(ctx, in)
+		if err != nil {
+			return Arg{}, err
+		}
+		c.args[k] = a
+		nulls = nulls || a.V.Nulls != nil
+	}
+	if !nulls && c.t.Phys() != types.PhysBytes {
+		out := c.buf.out(c.t, in.N)
+		if c.t.Phys() == types.PhysInt {
+			fill(out.I, c.args[last].V.I, c.args[last].Mask)
+			for k := last - 2; k >= 0; k -= 2 {
+				override(out.I, c.args[k], c.args[k+1].V.I, c.args[k+1].Mask)
+			}
+		} else {
+			fill(out.F, c.args[last].V.F, c.args[last].Mask)
+			for k := last - 2; k >= 0; k -= 2 {
+				override(out.F, c.args[k], c.args[k+1].V.F, c.args[k+1].Mask)
+			}
+		}
+		return Arg{V: out, Mask: -1}, nil
+	}
+	c.which, c.at = sized(c.which, in.N), sized(c.at, in.N)
+	for i := range c.which {
+		c.which[i], c.at[i] = int32(last), int32(i&c.args[last].Mask)
+	}
+	for k := last - 2; k >= 0; k -= 2 {
+		cond, mask := c.args[k], c.args[k+1].Mask
+		v := cond.V
+		for i := range c.which {
+			if j := i & cond.Mask; v.I[j] != 0 && !v.Null(j) {
+				c.which[i], c.at[i] = int32(k+1), int32(i&mask)
+			}
+		}
+	}
+	for k := 0; k < last; k += 2 {
+		c.args[k] = Arg{} // conditions are no results
+	}
+	return c.finish(in.N), nil
+}
+
+func fill[T int64 | float64](out, v []T, mask int) {
+	if mask != 0 {
+		copy(out, v)
+		return
+	}
+	k := v[0]
+	for i := range out {
+		out[i] = k
+	}
+}
+
+// override sets the rows for which cond, without NULLs, is true.
+func override[T int64 | float64](out []T, cond Arg, v []T, mask int) {
+	if cond.Mask == 0 {
+		if cond.V.I[0] != 0 {
+			fill(out, v, mask)
+		}
+		return
+	}
+	when := cond.V.I[:len(out)]
+	if mask == 0 {
+		k := v[0]
+		for i, w := range when {
+			x := out[i]
+			if w != 0 {
+				x = k
+			}
+			out[i] = x
+		}
+		return
+	}
+	v = v[:len(out)]
+	for i, w := range when {
+		x := out[i]
+		if w != 0 {
+			x = v[i]
+		}
+		out[i] = x
+	}
+}
+
 type coalesceNode struct {
 	parts  []part
 	choice chosen
@@ -157,6 +254,9 @@ func (c *compiler) coalesce(x *Expr, escapes bool) (node, error) {
 
 func (n *coalesceNode) eval(ctx *Context, in *delta.Batch) (Arg, error) {
 	c := &n.choice
+	if last := n.parts[len(n.parts)-1]; len(n.parts) == 2 && last.eager && c.t.Phys() != types.PhysBytes {
+		return n.evalTwo(ctx, in)
+	}
 	c.start(in.N, len(n.parts))
 	clear(c.args)
 	for k := range n.parts {
@@ -186,4 +286,52 @@ func (n *coalesceNode) eval(ctx *Context, in *delta.Batch) (Arg, error) {
 		c.rows = open
 	}
 	return c.finish(in.N), nil
+}
+
+// evalTwo is coalesce(a, b) of numbers where b cannot fail.
+func (n *coalesceNode) evalTwo(ctx *Context, in *delta.Batch) (Arg, error) {
+	c := &n.choice
+	a, err := n.parts[0].n.eval(ctx, in)
+	if err != nil {
+		return Arg{}, err
+	}
+	b, err := n.parts[1].n.eval(ctx, in)
+	if err != nil {
+		return Arg{}, err
+	}
+	out := c.buf.out(c.t, in.N)
+	isInt := c.t.Phys() == types.PhysInt
+	if isInt {
+		fill(out.I, a.V.I, a.Mask)
+	} else {
+		fill(out.F, a.V.F, a.Mask)
+	}
+	if a.V.Nulls == nil {
+		return Arg{V: out, Mask: -1}, nil
+	}
+	for i := range in.N {
+		if !a.V.Null(i & a.Mask) {
+			continue
+		}
+		if isInt {
+			out.I[i] = b.V.I[i&b.Mask]
+		} else {
+			out.F[i] = b.V.F[i&b.Mask]
+		}
+	}
+	if b.V.Nulls != nil {
+		nulls, any := c.buf.bitmap(in.N), uint64(0)
+		clear(nulls)
+		for i := range in.N {
+			if a.V.Null(i&a.Mask) && b.V.Null(i&b.Mask) {
+				nulls[i>>6] |= 1 << (uint(i) & 63)
+				any = 1
+			}
+		}
+		if any != 0 {
+			out.Nulls = nulls
+			zeroNulls(out)
+		}
+	}
+	return Arg{V: out, Mask: -1}, nil
 }

@@ -62,7 +62,7 @@ func castToText(from, to types.Type, explicit bool) *Func {
 		case types.Text, types.Varchar, types.Name, types.Unknown, types.Char, types.JSON, types.JSONB:
 			return append(dst, c.Bytes(0, i)...), nil
 		}
-		return textOf(c.Ctx, dst, from, c.Datum(0, i))
+		return textOf(c.Ctx, dst, from, c.ref(0, i))
 	}
 	if !cut {
 		f = safe(bytesOf(one))

@@ -110,7 +110,7 @@ func cmpEval(op cmpOp, t types.Type) func(*Batch) error {
 	switch {
 	case t.ID == AnyArray:
 		return bools(func(c *Batch, i int) (bool, error) {
-			return op.holds(Compare(c.Args[0].V.T, c.Datum(0, i), c.Datum(1, i))), nil
+			return op.holds(Compare(c.Args[0].V.T, c.ref(0, i), c.ref(1, i))), nil
 		})
 	case t.Phys() == types.PhysInt:
 		return func(c *Batch) error { cmpInts(c, op); return nil }

@@ -34,7 +34,7 @@ func castText(c *Batch, a, i int, dst []byte) ([]byte, error) {
 	case isString(t):
 		return append(dst, c.Bytes(a, i)...), nil
 	}
-	return textOf(c.Ctx, dst, t, c.Datum(a, i))
+	return textOf(c.Ctx, dst, t, c.ref(a, i))
 }
 
 // outText appends argument a as its output function gives it.
@@ -43,5 +43,5 @@ func outText(c *Batch, a, i int, dst []byte) ([]byte, error) {
 	if isString(t) || t.ID == types.Unknown {
 		return append(dst, c.Bytes(a, i)...), nil
 	}
-	return textOf(c.Ctx, dst, t, c.Datum(a, i))
+	return textOf(c.Ctx, dst, t, c.ref(a, i))
 }

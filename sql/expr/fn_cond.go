@@ -15,7 +15,7 @@ func init() {
 	register(&Func{Name: "array", Args: typs(AnyElement), Ret: types.Of(AnyArray), Variadic: true, NotNull: true, Eval: func(c *Batch) error {
 		for i := range c.N {
 			for a := range c.Args {
-				c.Out.Buf = types.AppendElem(c.Out.Buf, c.Out.T.Elem, c.Datum(a, i))
+				c.Out.Buf = types.AppendElem(c.Out.Buf, c.Out.T.Elem, c.ref(a, i))
 			}
 			c.Out.Off = append(c.Out.Off, int32(len(c.Out.Buf)))
 		}
@@ -53,7 +53,7 @@ func extreme(c *Batch, sign int) error {
 			if c.Null(a, i) {
 				continue
 			}
-			if d := c.Datum(a, i); best.Null || Compare(t, d, best)*sign > 0 {
+			if d := c.ref(a, i); best.Null || Compare(t, d, best)*sign > 0 {
 				best = d
 			}
 		}

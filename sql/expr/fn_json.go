@@ -243,8 +243,7 @@ func jsonBuilders(kind string, t types.ID) {
 	}
 	arg := func(c *Batch, a, i int, dst []byte) ([]byte, error) {
 		at := c.Args[a].V.T
-		d := c.Datum(a, i)
-		return appendJSON(c.Ctx, dst, at, d)
+		return appendJSON(c.Ctx, dst, at, c.ref(a, i))
 	}
 	reg("to_"+kind, false, false, func(c *Batch, i int) (types.Datum, error) { return finish(arg(c, 0, i, nil)) }, Any)
 	if t == types.JSON {

@@ -176,12 +176,9 @@ func timestampField(us, local int64, unit string, t types.Type) (field, bool) {
 	}
 	days := floorDiv(local, usPerDay)
 	tod := local - days*usPerDay
-	y, m, d := types.CivilFromDays(days)
-	bc := y
-	if y <= 0 {
-		bc = y - 1 // there is no year 0
-	}
 	switch unit {
+	case "epoch":
+		return field{n: us, scale: 6}, true
 	case "microseconds":
 		return field{n: tod % usPerMinute}, true
 	case "milliseconds":
@@ -192,6 +189,13 @@ func timestampField(us, local int64, unit string, t types.Type) (field, bool) {
 		return field{n: tod / usPerMinute % 60}, true
 	case "hour":
 		return field{n: tod / usPerHour}, true
+	}
+	y, m, d := types.CivilFromDays(days)
+	bc := y
+	if y <= 0 {
+		bc = y - 1 // there is no year 0
+	}
+	switch unit {
 	case "day":
 		return field{n: int64(d)}, true
 	case "month":
@@ -227,8 +231,6 @@ func timestampField(us, local int64, unit string, t types.Type) (field, bool) {
 		}
 		// Days with the fraction, to six digits more than µs need.
 		return field{n: (days+2_440_588)*1e9 + int64(math.Round(float64(tod)/float64(usPerDay)*1e9)), scale: 9}, true
-	case "epoch":
-		return field{n: us, scale: 6}, true
 	case "timezone", "timezone_hour", "timezone_minute":
 		if t.ID != types.Timestamptz {
 			return field{}, false
@@ -315,30 +317,50 @@ func dateField(days int64, unit string) (field, bool) {
 	return timestampField(us, us, unit, types.Of(types.Timestamp))
 }
 
-// fieldOf is extract from argument 1 of any type.
-func fieldOf(c *Batch, i int, t types.Type) (field, error) {
-	u, known := unitOf(c.Bytes(0, i))
-	if !known {
-		return field{}, errUnit(strings.ToLower(string(c.Bytes(0, i))), t, false)
+// extractFields calls put with the field of each row, or none where there is
+// none. The unit is read once when it is a constant.
+func extractFields(c *Batch, t types.Type, put func(i int, f field), none func(i int)) error {
+	var unit string
+	known := false
+	z := c.Ctx.zone()
+	for i := range c.N {
+		if c.Skip(i) {
+			none(i)
+			continue
+		}
+		if !known || c.Args[0].Mask != 0 {
+			if unit, known = unitOf(c.Bytes(0, i)); !known {
+				return rowError(i, errUnit(strings.ToLower(string(c.Bytes(0, i))), t, false))
+			}
+		}
+		var f field
+		var ok bool
+		switch t.ID {
+		case types.Timestamp:
+			f, ok = timestampField(c.Int(1, i), c.Int(1, i), unit, t)
+		case types.Timestamptz:
+			f, ok = timestampField(c.Int(1, i), toLocal(c.Int(1, i), z), unit, t)
+		case types.Date:
+			f, ok = dateField(c.Int(1, i), unit)
+		case types.Time:
+			f, ok = timeField(c.Int(1, i), unit)
+		default:
+			f, ok = intervalField(c.Bytes(1, i), unit)
+		}
+		switch {
+		case !ok:
+			return rowError(i, errUnit(unit, t, true))
+		case f.null:
+			if c.Out.Nulls == nil {
+				c.Out.Nulls = make([]uint64, words(c.N))
+			}
+			c.Out.Nulls[i>>6] |= 1 << (uint(i) & 63)
+			none(i)
+		default:
+			put(i, f)
+		}
 	}
-	var f field
-	var ok bool
-	switch t.ID {
-	case types.Timestamp:
-		f, ok = timestampField(c.Int(1, i), c.Int(1, i), u, t)
-	case types.Timestamptz:
-		f, ok = timestampField(c.Int(1, i), toLocal(c.Int(1, i), c.Ctx.zone()), u, t)
-	case types.Date:
-		f, ok = dateField(c.Int(1, i), u)
-	case types.Time:
-		f, ok = timeField(c.Int(1, i), u)
-	default:
-		f, ok = intervalField(c.Bytes(1, i), u)
-	}
-	if !ok {
-		return f, errUnit(u, t, true)
-	}
-	return f, nil
+	return nil
 }
 
 func init() {
@@ -422,19 +444,14 @@ func init() {
 		if t == tz {
 			vol = Stable
 		}
-		register(&Func{Name: "extract", Args: typs(txt, t), Ret: types.Of(num), MayFail: true, Vol: vol, Eval: datums(func(c *Batch, i int) (types.Datum, error) {
-			f, err := fieldOf(c, i, typ)
-			if err != nil || f.null {
-				return types.NullDatum, err
-			}
-			return types.Datum{S: f.numeric(nil)}, nil
-		})}, &Func{Name: "date_part", Args: typs(txt, t), Ret: types.Of(f8), MayFail: true, Vol: vol, Eval: datums(func(c *Batch, i int) (types.Datum, error) {
-			f, err := fieldOf(c, i, typ)
-			if err != nil || f.null {
-				return types.NullDatum, err
-			}
-			return types.Datum{F: f.float()}, nil
-		})})
+		register(&Func{Name: "extract", Args: typs(txt, t), Ret: types.Of(num), MayFail: true, Vol: vol, Eval: func(c *Batch) error {
+			return extractFields(c, typ, func(i int, f field) {
+				c.Out.Buf = f.numeric(c.Out.Buf)
+				c.Out.Off = append(c.Out.Off, int32(len(c.Out.Buf)))
+			}, func(int) { c.Out.Off = append(c.Out.Off, int32(len(c.Out.Buf))) })
+		}}, &Func{Name: "date_part", Args: typs(txt, t), Ret: types.Of(f8), MayFail: true, Vol: vol, Eval: func(c *Batch) error {
+			return extractFields(c, typ, func(i int, f field) { c.Out.F[i] = f.float() }, func(i int) { c.Out.F[i] = 0 })
+		}})
 	}
 
 	register(&Func{Name: "to_timestamp", Args: typs(f8), Ret: types.Of(tz), MayFail: true, Eval: func(c *Batch) error {

@@ -117,6 +117,22 @@ func (c *Batch) Bytes(a, i int) []byte { return c.Args[a].V.Bytes(i & c.Args[a].
 // Datum returns argument a of row i.
 func (c *Batch) Datum(a, i int) types.Datum { return c.Args[a].V.Datum(i & c.Args[a].Mask) }
 
+// ref is Datum without a copy of the bytes.
+func (c *Batch) ref(a, i int) types.Datum {
+	v := c.Args[a].V
+	i &= c.Args[a].Mask
+	if v.Null(i) {
+		return types.NullDatum
+	}
+	switch v.T.Phys() {
+	case types.PhysInt:
+		return types.Datum{I: v.I[i]}
+	case types.PhysFloat:
+		return types.Datum{F: v.F[i]}
+	}
+	return types.Datum{S: v.Bytes(i)}
+}
+
 // EvalError is an error of one row.
 type EvalError struct {
 	Row int // of the batch that was evaluated

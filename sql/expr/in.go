@@ -1,6 +1,9 @@
 package expr
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
@@ -17,7 +20,8 @@ type inNode struct {
 	ints    []int64
 	intSet  map[int64]struct{}
 	strs    map[string]struct{}
-	plain   bool // bytes are equal exactly when the values are
+	few     []string // the same, while they are few and plain
+	plain   bool     // bytes are equal exactly when the values are
 	hasNull bool
 	buf     buffer
 	key     []byte
@@ -79,6 +83,9 @@ func (c *compiler) in(x *Expr, escapes bool) (node, error) {
 				n.strs[string(eqKey(nil, t, d))] = struct{}{}
 			}
 		}
+	}
+	if n.plain && len(n.strs) <= linearIn {
+		n.few = slices.Sorted(maps.Keys(n.strs))
 	}
 	if len(n.ints) > linearIn {
 		n.intSet = seen
@@ -145,6 +152,17 @@ func (n *inNode) match(v *delta.Vec, out []int64) {
 		for _, k := range n.ints {
 			for i, x := range v.I[:len(out)] {
 				out[i] |= b2i(x == k)
+			}
+		}
+	case n.few != nil:
+		for i := range out {
+			lo, hi := v.Off[i], v.Off[i+1]
+			out[i] = 0
+			for _, k := range n.few {
+				if len(k) == int(hi-lo) && string(v.Buf[lo:hi]) == k {
+					out[i] = 1
+					break
+				}
 			}
 		}
 	case n.plain:

@@ -313,13 +313,16 @@ func similarPattern(p string, esc rune, hasEsc bool) string {
 	return b.String()
 }
 
-// expandReplacement turns PostgreSQL's \1, \& and \\ into pieces.
+// replacement is a replacement text with \1, \& and \\ taken apart.
 type replacement struct {
 	text  []string
 	group []int // behind text[i]; -1: none
 }
 
 func parseReplacement(s string) replacement {
+	if strings.IndexByte(s, '\\') < 0 {
+		return replacement{text: []string{s}, group: []int{-1}}
+	}
 	var out replacement
 	var b strings.Builder
 	emit := func(g int) {
@@ -363,6 +366,13 @@ func regexReplace(re *regexp.Regexp, dst, s []byte, with string, start, n int) [
 	rep := parseReplacement(with)
 	dst = append(dst, s[:start]...)
 	at, count := start, 0
+	if n == 1 && start == 0 {
+		m := re.FindSubmatchIndex(s)
+		if m == nil {
+			return append(dst, s...)
+		}
+		return append(rep.append(append(dst, s[:m[0]]...), s, m), s[m[1]:]...)
+	}
 	for _, m := range matches(re, s, start) {
 		count++
 		if n > 0 && count != n {

@@ -28,8 +28,11 @@ var dtKeys = []string{
 	"D", "I", "J", "Q", "W", "Y",
 }
 
-func dateFormat(c *Batch, f string) []dtToken {
-	toks, _ := cached(c, "dt:"+f, func() ([]dtToken, error) { return scanDateFormat(f), nil })
+func dateFormat(c *Batch, f []byte) []dtToken {
+	if v, ok := c.cache[string(f)].([]dtToken); ok {
+		return v
+	}
+	toks, _ := cached(c, string(f), func() ([]dtToken, error) { return scanDateFormat(string(f)), nil })
 	return toks
 }
 
@@ -146,15 +149,10 @@ func appendDateFormat(dst []byte, toks []dtToken, p dtParts) ([]byte, error) {
 			continue
 		}
 		num := func(n int64, width int) {
-			s := strconv.FormatInt(n, 10)
-			if !t.fm {
-				if n < 0 {
-					s = fmt.Sprintf("-%0*d", width, -n)
-				} else {
-					s = fmt.Sprintf("%0*d", width, n)
-				}
+			if t.fm {
+				width = 0
 			}
-			dst = append(dst, s...)
+			dst = appendPadded(dst, n, width)
 			if t.th != "" {
 				dst = append(dst, ordinal(n, t.th)...)
 			}
@@ -177,11 +175,12 @@ func appendDateFormat(dst []byte, toks []dtToken, p dtParts) ([]byte, error) {
 				}
 			}
 		}
-		year, isoYear, isoWeek := p.y, int64(0), int64(0)
-		if !p.interval {
-			if year <= 0 {
-				year = 1 - year
-			}
+		year := p.y
+		if !p.interval && year <= 0 {
+			year = 1 - year
+		}
+		var isoYear, isoWeek int64
+		if t.word[0] == 'I' {
 			iy, iw := types.ISOWeek(p.days)
 			isoYear, isoWeek = int64(iy), int64(iw)
 		}
@@ -189,11 +188,6 @@ func appendDateFormat(dst []byte, toks []dtToken, p dtParts) ([]byte, error) {
 		h12 := p.h % 12
 		if h12 == 0 {
 			h12 = 12
-		}
-		if p.interval {
-			if h12 = p.h % 12; h12 == 0 {
-				h12 = 12
-			}
 		}
 		switch t.word {
 		case "HH", "HH12":
@@ -317,6 +311,19 @@ func appendDateFormat(dst []byte, toks []dtToken, p dtParts) ([]byte, error) {
 	return dst, nil
 }
 
+// appendPadded prints n with zeros in front up to width digits.
+func appendPadded(dst []byte, n int64, width int) []byte {
+	if n < 0 {
+		dst, n = append(dst, '-'), -n
+	}
+	var buf [20]byte
+	s := strconv.AppendInt(buf[:0], n, 10)
+	for range width - len(s) {
+		dst = append(dst, '0')
+	}
+	return append(dst, s...)
+}
+
 func sign(n int64) byte {
 	if n < 0 {
 		return '-'
@@ -342,7 +349,7 @@ func init() {
 			if !ok || len(c.Bytes(1, i)) == 0 {
 				return types.NullDatum, nil
 			}
-			b, err := appendDateFormat([]byte{}, dateFormat(c, string(c.Bytes(1, i))), p)
+			b, err := appendDateFormat(make([]byte, 0, 32), dateFormat(c, c.Bytes(1, i)), p)
 			return types.Datum{S: b}, err
 		})})
 	}
@@ -362,13 +369,13 @@ func init() {
 			mi: us / usPerMinute % 60, s: us / usPerSecond % 60, us: us % usPerSecond}, true
 	})
 	register(&Func{Name: "to_timestamp", Args: typs(txt, txt), Ret: types.Of(tz), Vol: Stable, MayFail: true, Eval: ints(func(c *Batch, i int) (int64, error) {
-		us, zoned, err := parseDateFormat(c, string(c.Bytes(0, i)), string(c.Bytes(1, i)))
+		us, zoned, err := parseDateFormat(c, string(c.Bytes(0, i)), c.Bytes(1, i))
 		if err != nil || zoned {
 			return us, err
 		}
 		return fromLocal(us, c.Ctx.zone()), nil
 	})}, &Func{Name: "to_date", Args: typs(txt, txt), Ret: types.Of(types.Date), MayFail: true, Eval: ints(func(c *Batch, i int) (int64, error) {
-		us, _, err := parseDateFormat(c, string(c.Bytes(0, i)), string(c.Bytes(1, i)))
+		us, _, err := parseDateFormat(c, string(c.Bytes(0, i)), c.Bytes(1, i))
 		return floorDiv(us, usPerDay), err
 	})})
 }
@@ -433,7 +440,7 @@ func isSeparator(c byte) bool {
 
 // parseDateFormat reads a text along a format. zoned says that the text named
 // its zone, so that the result is UTC.
-func parseDateFormat(c *Batch, s, format string) (us int64, zoned bool, err error) {
+func parseDateFormat(c *Batch, s string, format []byte) (us int64, zoned bool, err error) {
 	toks := dateFormat(c, format)
 	r := &dtReader{s: s, src: s}
 	var y, mon, d, h, mi, sec, frac = int64(0), int64(1), int64(1), int64(0), int64(0), int64(0), int64(0)
