@@ -27,6 +27,7 @@ func (t *Tree) Evict(n int64) int64 {
 		}
 		t.hand = nil
 	}
+	t.mendRoot()
 	return before - t.bytes
 }
 
@@ -56,6 +57,32 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 		}
 		from = nil
 	}
+	return t.fold(n)
+}
+
+// fold makes the stubs of n one, where n has nothing else and no key has left the
+// tree between them that the durable state may still have. The tree's height
+// stays as it is, and so does n.
+func (t *Tree) fold(n *node) *node {
+	last := len(n.kids) - 1
+	if last < 1 || n.mod > t.durable {
+		return n
+	}
+	for _, k := range n.kids {
+		if !k.stub {
+			return n
+		}
+	}
+	n = t.own(n)
+	s := newStub(t.gen, n.kids[0].lower(), n.kids[last].upper(), n.kids[last].inf, false)
+	for _, k := range n.kids {
+		t.bytes -= k.mem
+	}
+	t.stubs -= last
+	t.bytes -= n.mem
+	*n = node{gen: n.gen, mod: n.mod, kids: []*node{s}}
+	t.account(n)
+	t.account(s)
 	return n
 }
 

@@ -46,7 +46,7 @@ const (
 type node struct {
 	gen   uint64 // the tree generation that made the page, and may change it
 	mem   int64  // what the page adds to Tree.bytes
-	mod   uint64 // the capture that is to have the leaf's last change
+	mod   uint64 // the capture that is to have the leaf's last change, or the last loss of a child
 	run   int32  // insertions in a row at the end of the leaf
 	stub  bool
 	whole bool // a stub that was one leaf

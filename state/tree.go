@@ -125,6 +125,7 @@ func (t *Tree) mendKid(n *node, i int) {
 	case k.empty():
 		t.bytes -= k.mem
 		n.removeKid(i)
+		n.mod = t.seq
 	case k.over():
 		t.splitKid(n, i)
 		t.account(n)
