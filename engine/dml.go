@@ -144,6 +144,7 @@ func (e *Engine) apply(p *pendingWrite) {
 			d.changes[part.rel.obj.ID] = c
 		}
 		for _, b := range part.batches() {
+			e.grown += b.N
 			c.add(b)
 		}
 	}

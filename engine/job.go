@@ -191,6 +191,8 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 		j.nanos += time.Since(start).Nanoseconds()
 	}()
 	j.df.Begin(ctx)
+	before := j.rowsIn
+	defer func() { e.grown += 1 + int(j.rowsIn-before) }()
 	if err = feed(); err != nil {
 		return nil, nil, err
 	}
@@ -212,6 +214,7 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	}
 	j.commit()
 	j.rowsOut += int64(out.rows)
+	e.grown += out.rows
 	j.wm = max(j.wm, j.df.Watermark())
 	return out, late, nil
 }

@@ -9,14 +9,15 @@ import (
 	"github.com/streamsql/streamsql/state"
 )
 
-// checkMemory keeps the state within the memory limit. With a data directory
+// checkMemory looks at the tables every 32,768 rows or 20 ms and keeps the state within the memory limit. With a data directory
 // clean entries are evicted, the largest tables first; what is dirty has to be
 // made durable before. Without one the largest job has to end.
 func (e *Engine) checkMemory() {
 	start := time.Now()
-	if start.Sub(e.lastMemory) < 10*e.memoryTook { // at most a tenth of the loop's time, however many views
+	if e.grown == 0 || e.grown < 1<<15 && start.Sub(e.lastMemory) < max(20*time.Millisecond, 10*e.memoryTook) {
 		return
 	}
+	e.grown = 0
 	defer func() { e.lastMemory, e.memoryTook = time.Now(), time.Since(start) }()
 	used, dirty := int64(0), int64(0)
 	e.eachTable(func(_ uint32, t state.Table) {
@@ -33,7 +34,11 @@ func (e *Engine) checkMemory() {
 	if dirty > e.opts.MemoryLimit/4 {
 		e.urgent = true
 	}
-	if used <= e.opts.MemoryLimit || time.Since(e.lastEvict) < 50*time.Millisecond {
+	if used <= e.opts.MemoryLimit {
+		return
+	}
+	e.grown = 1 // look again soon
+	if time.Since(e.lastEvict) < 50*time.Millisecond {
 		return
 	}
 	e.lastEvict = time.Now()
