@@ -157,3 +157,19 @@ func TestMemoryLimitInMemory(t *testing.T) {
 	}
 	t.Fatal("the limit was not held")
 }
+
+// TestExplodingJoin: a step that would not fit ends its job alone, soon.
+func TestExplodingJoin(t *testing.T) {
+	for _, o := range []Options{{}, {Dir: "data", FS: vfs.NewMem()}} {
+		o.MemoryLimit, o.StatementMemory = 16<<20, 64<<20
+		s := session(t, o)
+		script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE",
+			"INSERT INTO t SELECT * FROM generate_series(1, 5000)", "INSERT 0 5000")
+		start := time.Now()
+		fails(t, s, "CREATE MATERIALIZED VIEW v AS SELECT x.a, y.a AS b FROM t x, t y", "53200", "out of memory")
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("it took %s", d)
+		}
+		script(t, s, "SELECT count(*) FROM streamsql.jobs", "0", "SELECT count(*) FROM t", "5000")
+	}
+}

@@ -37,6 +37,7 @@ type job struct {
 	errTime int64
 
 	// of the running step
+	budget   budget
 	out      change
 	lateRows []exec.LateRows
 
@@ -62,7 +63,10 @@ func (e *Engine) newJob(o *catalog.Object) (*job, error) {
 		Workers: e.opts.Workers,
 		States:  j.tables,
 		Limit:   e.opts.MemoryLimit,
-		Output:  func(b *delta.Batch) error { j.out.add(b); return nil },
+		Output: func(b *delta.Batch) error {
+			j.out.add(b)
+			return j.budget.spend(j, batchBytes(b))
+		},
 		Late:    func(l exec.LateRows) error { j.lateRows = append(j.lateRows, l); return nil },
 	})
 	if err != nil {
@@ -172,6 +176,7 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	for i, in := range j.inputs {
 		wms[i] = in.wm
 	}
+	j.budget = e.newBudget(j)
 	j.begin()
 	e.open = append(e.open, j)
 	defer func() {
@@ -205,8 +210,14 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	all := j.out
 	out = all.consolidate()
 	if j.rel != nil {
-		if err = j.rel.apply(out); err != nil {
-			return nil, nil, err
+		j.budget.next = j.budget.out
+		for _, b := range out.batches { // what it becomes in the view counts too
+			if err = j.rel.apply(&change{batches: []*delta.Batch{b}, rows: b.N}); err == nil {
+				err = j.budget.spend(j, batchBytes(b)/2)
+			}
+			if err != nil {
+				return nil, nil, err
+			}
 		}
 	}
 	if late, err = e.keepLate(j, ctx.Now); err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/streamsql/streamsql/state"
 )
 
-// checkMemory looks at the tables every 32,768 rows or 20 ms and keeps the state within the memory limit. With a data directory
-// clean entries are evicted, the largest tables first; what is dirty has to be
-// made durable before. Without one the largest job has to end.
+// checkMemory looks at the tables every now and then and keeps the state within
+// the memory limit. With a data directory clean entries are evicted, the largest
+// tables first; what is dirty has to be made durable before. Without one the
+// largest job has to end.
 func (e *Engine) checkMemory() {
 	start := time.Now()
 	if e.grown == 0 || e.grown < 1<<15 && start.Sub(e.lastMemory) < max(20*time.Millisecond, 10*e.memoryTook) {
@@ -55,6 +56,54 @@ func (e *Engine) checkMemory() {
 	if need > 0 && dirty > 0 {
 		e.urgent = true
 	}
+}
+
+// budget bounds what one job adds to the memory in one step: with a data
+// directory half of the limit, as nothing can be evicted before the step's end.
+type budget struct {
+	limit  int64
+	before int64 // of the job's tables
+	out    int64 // bytes of its output so far
+	next   int64 // of out: when to look at the tables again
+}
+
+func (e *Engine) newBudget(j *job) budget {
+	b := budget{limit: max(e.opts.MemoryLimit/2, leastBudget), before: j.bytes()}
+	if e.store == nil {
+		b.limit = max(e.opts.MemoryLimit-e.used, e.opts.MemoryLimit/8)
+	}
+	return b
+}
+
+const (
+	budgetStep  = 1 << 20  // bytes
+	leastBudget = 32 << 20 // bytes that a step may take under any limit
+)
+
+// spend counts output; 53200 when the step has become too large.
+func (b *budget) spend(j *job, n int64) error {
+	if b.out += n; b.out < b.next {
+		return nil
+	}
+	b.next = b.out + budgetStep
+	grown := j.bytes() - b.before
+	if grown+b.out <= b.limit {
+		return nil
+	}
+	return sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+		WithDetail("A step of %s %q came to %d bytes of rows and %d bytes of state; it may take %d.", j.obj.Kind, j.obj.Name, b.out, grown, b.limit).
+		WithHint("A join with too few conditions multiplies its inputs. --memory sets the limit.")
+}
+
+// bytes is the memory of a job's tables and its view's rows.
+func (j *job) bytes() int64 {
+	n := j.tables.bytes()
+	if j.rel != nil {
+		for _, a := range j.rel.all() {
+			n += a.tree.Bytes()
+		}
+	}
+	return n
 }
 
 // stepsHeld tells whether sources have to wait: for a checkpoint, as too much
