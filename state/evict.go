@@ -28,7 +28,7 @@ func (t *Tree) Evict(n int64) int64 {
 		t.hand = nil
 	}
 	t.mendRoot()
-	return before - t.bytes
+	return max(0, before-t.bytes) // a page copied for a snapshot's sake has more room
 }
 
 // sweep evicts under n, from the key from (nil: the first) on, until the tree has
@@ -51,7 +51,7 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 			t.hand = append(t.hand[:0], k.key(len(k.ends)-1)...)
 			c = t.stubOf(k)
 		}
-		if c != k {
+		if c != k || c.gen > n.gen { // or changed in place, where no snapshot is left
 			n = t.own(n)
 			n.kids[i] = c
 		}
