@@ -403,15 +403,27 @@ func divFloats(c *Batch, real bool) error {
 	a, b := c.Args[0], c.Args[1]
 	out := c.Out.F[:c.N]
 	x, y := a.V.F, b.V.F
-	zero := false
+	zero, byZero := false, false
 	for i := range out {
 		p, q := x[i&a.Mask], y[i&b.Mask]
-		if q == 0 && p == p && !c.Skip(i) {
-			return rowError(i, errDivZero())
-		}
 		f := p / q
 		zero = zero || f == 0
+		byZero = byZero || q == 0
 		out[i] = f
 	}
-	return checkFloats(c, real, zero)
+	err := checkFloats(c, real, zero)
+	if !byZero {
+		return err
+	}
+	// Of an overflow and a division by zero the first row's counts.
+	ee, _ := err.(*EvalError)
+	for i := range out {
+		if ee != nil && i > ee.Row {
+			break
+		}
+		if y[i&b.Mask] == 0 && x[i&a.Mask] == x[i&a.Mask] && !c.Skip(i) {
+			return rowError(i, errDivZero())
+		}
+	}
+	return err
 }

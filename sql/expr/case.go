@@ -34,7 +34,7 @@ func (c *chosen) take(k int, a Arg, dense bool, sel []int32) {
 	}
 }
 
-func (c *chosen) finish(n int) Arg {
+func (c *chosen) finish(n int) (Arg, error) {
 	out := c.buf.out(c.t, n)
 	hasNulls := false
 	for _, a := range c.args {
@@ -53,6 +53,9 @@ func (c *chosen) finish(n int) Arg {
 		for i, k := range c.which[:n] {
 			out.Buf = append(out.Buf, c.args[k].V.Bytes(int(c.at[i]))...)
 			out.Off = append(out.Off, int32(len(out.Buf)))
+			if len(out.Buf) > maxColumn {
+				return Arg{}, rowError(i, errTooMuch())
+			}
 		}
 	}
 	if hasNulls {
@@ -70,7 +73,7 @@ func (c *chosen) finish(n int) Arg {
 			zeroNulls(out)
 		}
 	}
-	return Arg{V: out, Mask: -1}
+	return Arg{V: out, Mask: -1}, nil
 }
 
 // caseNode evaluates each condition for the rows that no earlier one took, and
@@ -131,7 +134,7 @@ func (n *caseNode) eval(ctx *Context, in *delta.Batch) (Arg, error) {
 	if err := n.value(ctx, in, last, c.rows); err != nil {
 		return Arg{}, err
 	}
-	return c.finish(in.N), nil
+	return c.finish(in.N)
 }
 
 func (n *caseNode) value(ctx *Context, in *delta.Batch, k int, sel []int32) error {
@@ -191,7 +194,7 @@ func (n *caseNode) evalFlat(ctx *Context, in *delta.Batch) (Arg, error) {
 	for k := 0; k < last; k += 2 {
 		c.args[k] = Arg{} // conditions are no results
 	}
-	return c.finish(in.N), nil
+	return c.finish(in.N)
 }
 
 func fill[T int64 | float64](out, v []T, mask int) {
@@ -285,7 +288,7 @@ func (n *coalesceNode) eval(ctx *Context, in *delta.Batch) (Arg, error) {
 		}
 		c.rows = open
 	}
-	return c.finish(in.N), nil
+	return c.finish(in.N)
 }
 
 // evalTwo is coalesce(a, b) of numbers where b cannot fail.

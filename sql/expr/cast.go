@@ -29,7 +29,7 @@ func relabels(from, to types.Type) bool {
 	case types.Int4:
 		return to.ID == types.Int8
 	case types.OID, types.Regclass, types.Regtype:
-		return to.ID == types.OID || to.ID == types.Regclass || to.ID == types.Regtype || to.ID == types.Int8
+		return to.ID == types.OID || to.ID == types.Int8 || from.ID == types.OID && isOID(to)
 	case types.Float4:
 		return to.ID == types.Float8
 	case types.Text, types.Varchar:

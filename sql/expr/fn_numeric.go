@@ -214,6 +214,9 @@ func numericExp(dst, a []byte) ([]byte, error) {
 		return nil, sqlerr.New(sqlerr.NumericOutOfRange, "value overflows numeric format")
 	}
 	rscale := max(minSigDigits-int(v), numericScale(a), 0)
+	if v < -1000 {
+		return types.NumericRound(dst, types.AppendNumericInt(nil, 0), maxScale, false), nil
+	}
 	f := bigExp(bigFloat(a, bitsFor(rscale+int(v)+20)), bitsFor(rscale+int(math.Abs(v))+20))
 	return fromBig(dst, f, min(rscale, maxScale))
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // maxText bounds what one call may produce.
-const maxText = 1<<30 - 1
+const maxText = 1<<28 - 1
 
 func errTooLong() error {
 	return sqlerr.New("54000", "requested length too large")
@@ -446,6 +446,9 @@ func concatArgs(c *Batch) error {
 			if c.Out.Buf, err = outText(c, a, i, c.Out.Buf); err != nil {
 				return rowError(i, err)
 			}
+		}
+		if len(c.Out.Buf) > maxColumn {
+			return rowError(i, errTooMuch())
 		}
 		c.Out.Off = append(c.Out.Off, int32(len(c.Out.Buf)))
 	}

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -33,6 +34,9 @@ func Fold(e *Env, x *Expr, ctx *Context) *Expr {
 				return x
 			}
 			strictNull = !f.NotNull
+			if y := anyToIn(x); y != nil {
+				return Fold(e, y, ctx)
+			}
 		} else if f := castFunc(x.Args[0].Type, x.Type, x.Explicit); f == nil || f.Vol != Immutable {
 			return x
 		}
@@ -147,4 +151,24 @@ func foldCoalesce(x *Expr) *Expr {
 	y := *x
 	y.Args = args
 	return &y
+}
+
+// anyToIn turns x = ANY (constant array) into x IN (its elements), which is
+// looked up instead of compared one by one.
+func anyToIn(x *Expr) *Expr {
+	if !strings.HasPrefix(x.Fn, "any(=)(") || x.Args[1].Kind != Const || x.Args[1].Value.Null {
+		return nil
+	}
+	elem := types.Of(x.Args[1].Type.Elem)
+	if types.Bare(x.Args[0].Type) != elem {
+		return nil
+	}
+	in := &Expr{Kind: In, Type: x.Type, Args: []*Expr{x.Args[0]}, Pos: x.Pos}
+	for _, d := range types.Elems(x.Args[1].Value.S, elem.ID) {
+		in.Args = append(in.Args, &Expr{Kind: Const, Type: elem, Value: d, Pos: x.Args[1].Pos})
+	}
+	if len(in.Args) == 1 {
+		return constant(x, types.Datum{}) // nothing equals one of none, not even NULL
+	}
+	return in
 }

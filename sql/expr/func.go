@@ -240,11 +240,22 @@ func bytesOf(f func(c *Batch, i int, dst []byte) ([]byte, error)) func(*Batch) e
 					return rowError(i, err)
 				}
 				c.Out.Buf = b
+				if len(b) > maxColumn {
+					return rowError(i, errTooMuch())
+				}
 			}
 			c.Out.Off = append(c.Out.Off, int32(len(c.Out.Buf)))
 		}
 		return nil
 	}
+}
+
+// maxColumn bounds the bytes of a column of a batch: offsets are 32 bits.
+const maxColumn = 1<<30 - 1
+
+func errTooMuch() error {
+	return sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+		WithDetail("The values of one expression take more than 1 GB for %d rows.", delta.MaxRows)
 }
 
 // datums has f give any value, NULL included.
@@ -260,6 +271,9 @@ func datums(f func(c *Batch, i int) (types.Datum, error)) func(*Batch) error {
 				}
 			}
 			o.AppendDatum(d)
+			if len(o.Buf) > maxColumn {
+				return rowError(i, errTooMuch())
+			}
 		}
 		*c.Out = *o
 		return nil

@@ -61,7 +61,7 @@ func (p *Program) Eval(ctx *Context, in *delta.Batch) (*delta.Vec, error) {
 		return nil, asEvalError(err)
 	}
 	if a.Mask == 0 {
-		return broadcast(a.V, p.typ, in.N), nil
+		return broadcast(a.V, p.typ, in.N)
 	}
 	return a.V, nil
 }
@@ -99,7 +99,7 @@ func EvalConst(e *Env, x *Expr, ctx *Context) (types.Datum, error) {
 }
 
 // broadcast makes a column of n rows of a constant.
-func broadcast(v *delta.Vec, t types.Type, n int) *delta.Vec {
+func broadcast(v *delta.Vec, t types.Type, n int) (*delta.Vec, error) {
 	out := delta.NewVec(t, n)
 	out.N = n
 	switch t.Phys() {
@@ -119,6 +119,9 @@ func broadcast(v *delta.Vec, t types.Type, n int) *delta.Vec {
 		}
 	default:
 		b := v.Bytes(0)
+		if len(b)*n > maxColumn {
+			return nil, rowError(0, errTooMuch())
+		}
 		out.Off = out.Off[:n+1]
 		out.Buf = make([]byte, 0, len(b)*n)
 		for i := range n {
@@ -129,7 +132,7 @@ func broadcast(v *delta.Vec, t types.Type, n int) *delta.Vec {
 	if v.Null(0) {
 		out.Nulls = allNull(n)
 	}
-	return out
+	return out, nil
 }
 
 func words(n int) int { return (n + 63) >> 6 }
@@ -304,6 +307,9 @@ type callNode struct {
 }
 
 func (c *compiler) call(f *Func, x *Expr, escapes bool) (node, error) {
+	if n, err := c.mulNode(x, escapes); n != nil || err != nil {
+		return n, err
+	}
 	args, err := c.nodes(x.Args)
 	if err != nil {
 		return nil, err
