@@ -74,6 +74,7 @@ type runner struct {
 	views     []tracked       // views the file created
 	early     map[*Record]int // views the runner created, by their query
 	nviews    int
+	dropped   int // of nviews
 	check     bool
 	noViews   bool // queries are not made views
 	sum       Summary
@@ -154,6 +155,9 @@ func (r *runner) record(rec *Record) error {
 	case Subtest:
 		return nil
 	case Statement:
+		if strings.EqualFold(firstWord(rec.SQL), "DROP") {
+			r.dropViews() // what the file drops must not have our views depend on it
+		}
 		res, err := r.exec(rec.SQL)
 		if err := expect(rec, err); err != nil {
 			return err
@@ -182,7 +186,7 @@ func (r *runner) record(rec *Record) error {
 		if err := r.compare(rec, res); err != nil {
 			return err
 		}
-		if r.opts.Mode == View && !r.noViews && !isDML(rec.SQL) {
+		if r.opts.Mode == View && !r.noViews && isQuery(rec.SQL) {
 			n, ok := r.early[rec]
 			if !ok {
 				if err := r.createView(rec); err != nil {
@@ -221,6 +225,23 @@ func isDML(sql string) bool {
 	return w == "INSERT" || w == "UPDATE" || w == "DELETE"
 }
 
+// isQuery tells whether a query record is one whose answer a view can hold, not
+// SHOW, EXPLAIN or a change with RETURNING.
+func isQuery(sql string) bool {
+	switch strings.ToUpper(firstWord(sql)) {
+	case "INSERT", "UPDATE", "DELETE", "SHOW", "EXPLAIN":
+		return false
+	}
+	return true
+}
+
+// dropViews drops the views of the queries so far.
+func (r *runner) dropViews() {
+	for ; r.dropped < r.nviews; r.dropped++ {
+		_, _ = r.exec(fmt.Sprintf("DROP MATERIALIZED VIEW slt_view_%d", r.dropped))
+	}
+}
+
 func firstWord(sql string) string {
 	if f := strings.Fields(sql); len(f) > 0 {
 		return f[0]
@@ -245,7 +266,7 @@ func (r *runner) createViews(rest []*Record) error {
 		if _, done := r.early[rec]; done {
 			return nil
 		}
-		if rec.Kind == Query && !rec.Wants.Error && !isDML(rec.SQL) && rec.Applies(r.opts.Engine) {
+		if rec.Kind == Query && isQuery(rec.SQL) && !rec.Wants.Error && rec.Applies(r.opts.Engine) {
 			if err := r.createView(rec); err != nil && sqlerr.From(err).Code != sqlerr.UndefinedTable {
 				continue // reported when the query's turn comes
 			}
