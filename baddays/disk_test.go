@@ -2,6 +2,7 @@ package baddays
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -67,7 +68,7 @@ func TestFullDisk(t *testing.T) {
 	w.exec("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n, sum(x) AS s FROM t")
 	acked := 0
 	for i := range 50 {
-		w.exec("INSERT INTO t VALUES ($1)", i)
+		w.exec(fmt.Sprintf("INSERT INTO t VALUES (%d)", i))
 		acked++
 	}
 	full.Store(true)

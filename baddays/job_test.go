@@ -20,7 +20,7 @@ func TestPanickingFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := start(t, engine.Options{Functions: reg})
-	w.exec("CREATE FUNCTION reciprocal(bigint) RETURNS bigint LANGUAGE go AS 'bad.Reciprocal'")
+	w.exec("CREATE FUNCTION reciprocal(bigint) RETURNS bigint LANGUAGE go IMMUTABLE AS 'bad.Reciprocal'")
 	w.exec("CREATE TABLE t (id INT PRIMARY KEY, x BIGINT)")
 	w.exec("CREATE MATERIALIZED VIEW good AS SELECT count(*) AS n FROM t")
 	w.exec("CREATE MATERIALIZED VIEW bad AS SELECT id, reciprocal(x) AS r FROM t")
