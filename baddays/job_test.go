@@ -37,7 +37,7 @@ func TestPanickingFunction(t *testing.T) {
 	if got := w.rows("SELECT name, state FROM streamsql.jobs WHERE kind = 'materialized view' ORDER BY name"); got != "bad|FAILED\ngood|RUNNING\non_bad|STALE\n" {
 		t.Errorf("jobs:\n%s", got)
 	}
-	got := w.rows("SELECT error, row FROM streamsql.job_errors WHERE name = 'bad'")
+	got := w.rows("SELECT message, row FROM streamsql.job_errors WHERE job = 'bad'")
 	if !strings.Contains(got, "zero has no reciprocal") || !strings.Contains(got, "3") {
 		t.Errorf("job_errors: %s", got)
 	}
