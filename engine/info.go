@@ -64,7 +64,7 @@ type OperatorInfo struct {
 type PositionInfo struct {
 	Source    uint64
 	Name      string
-	Partition int32
+	Partition int32 // -1: none is known yet
 	Offset    int64 // of the next record
 	Epoch     uint64
 	Watermark int64
@@ -174,6 +174,9 @@ func (e *Engine) positionInfos() []PositionInfo {
 		trouble := ""
 		if s.feed != nil {
 			trouble = s.feed.troubleText()
+		}
+		if len(s.parts) == 0 && trouble != "" {
+			out = append(out, PositionInfo{Source: id, Name: s.obj.Name, Partition: -1, Epoch: e.epoch, Watermark: s.wm, Trouble: trouble})
 		}
 		for _, p := range slices.Sorted(maps.Keys(s.parts)) {
 			out = append(out, PositionInfo{

@@ -54,8 +54,12 @@ var systemRows = map[string]func(*virtualEnv) error{
 			infos, err = v.eng.positions(v.ctx)
 		}
 		for _, p := range infos {
-			v.add(vrow{"source_id": p.Source, "source": p.Name, "partition": p.Partition, "next_offset": p.Offset,
-				"epoch": p.Epoch, "watermark": timeOr(p.Watermark), "trouble": textOr(p.Trouble)})
+			row := vrow{"source_id": p.Source, "source": p.Name, "epoch": p.Epoch,
+				"watermark": timeOr(p.Watermark), "trouble": textOr(p.Trouble)}
+			if p.Partition >= 0 {
+				row["partition"], row["next_offset"] = p.Partition, p.Offset
+			}
+			v.add(row)
 		}
 		return err
 	},
