@@ -90,6 +90,18 @@ func TestConstraints(t *testing.T) {
 		"SELECT a FROM bag", "2")
 }
 
+func TestAppendOnlyTable(t *testing.T) {
+	s := session(t, Options{})
+	script(t, s,
+		"CREATE TABLE a (k int PRIMARY KEY, v int) APPEND ONLY", "CREATE TABLE",
+		"INSERT INTO a VALUES (1, 1)", "INSERT 0 1",
+		"INSERT INTO a VALUES (1, 2), (2, 2) ON CONFLICT DO NOTHING", "INSERT 0 1")
+	fails(t, s, "DELETE FROM a", "42809", `cannot delete from append-only table "a"`)
+	fails(t, s, "UPDATE a SET v = 3", "42809", `cannot update append-only table "a"`)
+	fails(t, s, "INSERT INTO a VALUES (1, 2) ON CONFLICT (k) DO UPDATE SET v = 3", "42809", `cannot update append-only table "a"`)
+	script(t, s, "SELECT k, v FROM a ORDER BY k", "1|1\n2|2")
+}
+
 func TestDropAndDependence(t *testing.T) {
 	s := session(t, Options{})
 	script(t, s,

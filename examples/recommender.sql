@@ -13,8 +13,10 @@ CREATE FUNCTION fold_rating(double precision) RETURNS double precision
   LANGUAGE go IMMUTABLE STRICT AS 'recommender.FoldRating';    -- (old + new) / 2; from 0
 
 -- An item's category counts as it stands when an event arrives. For an item that
--- comes later than its events, they are too late for the folds below.
-CREATE TABLE items (item_id text PRIMARY KEY, category text NOT NULL);
+-- comes later than its events, they are too late for the folds below. APPEND ONLY:
+-- an item keeps its category, so that no event ever has to be taken back and the
+-- interests can be folded up behind the watermark.
+CREATE TABLE items (item_id text PRIMARY KEY, category text NOT NULL) APPEND ONLY;
 
 INSERT INTO items
 SELECT 'item_' || n,
@@ -57,8 +59,9 @@ WHERE user_id IS NOT NULL AND item_id IS NOT NULL
 -- Profiles -------------------------------------------------------------------
 
 -- The moving average moves with an event of its category alone. It folds in the
--- order of event time; what comes more than 10 s late has missed its turn and is
--- in user_interests_late.
+-- order of event time: up to the watermark only the average itself is kept, behind
+-- it the rows that are still open. What comes more than 10 s late has missed its
+-- turn and is in user_interests_late.
 CREATE MATERIALIZED VIEW user_interests AS
 SELECT e.user_id, i.category,
        ema(event_weight(e.event_type), 0.1

@@ -23,8 +23,19 @@ func (b *binder) target(t *ast.Table, verb string) *catalog.Object {
 		panic(sqlerr.New(sqlerr.WrongObjectType, `cannot %s %s "%s"`, verb, kind, o.Name).At(t.Name.Offset()).
 			WithHint("Only tables can be written to."))
 	}
+	if verb != "insert into" {
+		notAppendOnly(o, verb, t.Name.Offset())
+	}
 	b.depend(o.ID)
 	return o
+}
+
+// notAppendOnly refuses to change rows of a table whose views count on it that
+// rows stay.
+func notAppendOnly(o *catalog.Object, verb string, pos int) {
+	if o.AppendOnly {
+		panic(sqlerr.New(sqlerr.WrongObjectType, `cannot %s append-only table "%s"`, verb, o.Name).At(pos))
+	}
 }
 
 func columnAt(o *catalog.Object, name string, pos int) int {
@@ -297,6 +308,7 @@ func (b *binder) conflict(w *plan.Write, o *catalog.Object, s *ast.Insert) {
 		panic(sqlerr.New(sqlerr.Syntax, "ON CONFLICT DO UPDATE requires inference specification or constraint name").At(pos).
 			WithHint("For example, ON CONFLICT (column_name)."))
 	}
+	notAppendOnly(o, "update", s.Table.Name.Offset())
 	w.Conflict = "update"
 	old, oldIDs := b.rowScope(o, aliasOf(s.Table, o))
 	ex, exIDs := b.rowScope(o, "excluded")
