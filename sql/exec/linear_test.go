@@ -139,7 +139,7 @@ func TestWindow(t *testing.T) {
 					}
 					for _, x := range widths {
 						if s <= r[1].I && r[1].I < s+x {
-							out.add(root.Out, append(append([]types.Datum{}, r...), intD(s), intD(s+x), intD(s+x-1000)), w)
+							out.add(root.Out, append(append([]types.Datum{}, r...), intD(s), intD(s+x), intD(s+x-1)), w)
 						}
 					}
 				}

@@ -10,7 +10,7 @@ import (
 )
 
 // window assigns rows to windows of time: TUMBLE, HOP, CUMULATE. It appends
-// window_start, window_end and window_time (1 ms before the end, as Flink has it). Rows without
+// window_start, window_end and window_time (1 µs, the precision of timestamps, before the end). Rows without
 // a time, or with an infinite one, are in no window.
 type window struct {
 	n    *plan.Node
@@ -119,7 +119,7 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 	}
 	last := make([]int64, n)
 	for k, e := range w.end {
-		last[k] = e - 1000
+		last[k] = e - 1
 	}
 	for k, vs := range [][]int64{append([]int64{}, w.from...), append([]int64{}, w.end...), last} {
 		o.Cols = append(o.Cols, &delta.Vec{T: w.outType(len(b.Cols) + k), N: n, I: vs})
