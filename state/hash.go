@@ -66,7 +66,7 @@ const (
 	evictedMark = 1
 	firstRow    = 2
 
-	probeGroup  = 128
+	probeGroup  = 64
 	firstSlots  = 16
 	splitSlots  = 1 << 16 // a segment that would grow beyond is cut into 256
 	rowChunk    = 1024
