@@ -40,6 +40,7 @@ type Hash struct {
 	freeRows              []int32 // rows to use again
 	live                  int     // entries in memory
 	evicted               int     // entries on disk alone
+	hand                  int32   // where the next eviction goes on
 	ar                    arena
 
 	dirtyBits []uint64

@@ -280,7 +280,8 @@ func (h *Hash) readBack(s *segment, p uint32, key []byte, x uint32) int32 {
 	return row
 }
 
-// Evict drops clean entries, those first that were touched longest ago.
+// Evict drops clean entries, about those first that were touched longest ago. It
+// goes on where the last call ended.
 func (h *Hash) Evict(n int64) int64 {
 	if h.reader == nil || n <= 0 || h.inStep {
 		return 0
@@ -305,7 +306,14 @@ func (h *Hash) Evict(n int64) int64 {
 	q := len(ages) - 1 - int(min(n/each, int64(count))*int64(len(ages)-1)/int64(count))
 	var freed int64
 	for _, least := range []uint32{ages[q], ages[len(ages)/2], 0} {
-		for row := int32(0); row < h.rows && freed < n; row++ {
+		for left := h.rows; left > 0 && freed < n; left-- {
+			row := h.hand
+			if h.hand++; h.hand >= h.rows {
+				h.hand = 0
+			}
+			if row >= h.rows {
+				continue
+			}
 			e := h.entry(row)
 			if e[1]&(flagLive|pinned) != flagLive || h.step-uint32(e[0]) < least {
 				continue

@@ -499,6 +499,78 @@ func closeModel(n *plan.Node, in *zset) *zset {
 	return out
 }
 
+// TestTopNClose: the watermark closes partitions, as it does groups.
+func TestTopNClose(t *testing.T) {
+	for _, n := range []plan.Node{
+		{Limit: 2, Order: []plan.Order{{Col: 1, Desc: true}}, Keys: []int{2, 0}},
+		{Limit: 2, Offset: 1, Order: []plan.Order{{Col: 1}}, Rank: "rank", Keys: []int{2}},
+	} {
+		in := scanOf(1, eventInput...)
+		in.Time, in.TimeEnd = 3, n.Rank == ""
+		x := exchangeOf(2, in, n.Keys...)
+		x.Time, x.TimeEnd = in.Time, in.TimeEnd
+		n.ID, n.Op, n.Inputs, n.Out = 3, plan.TopN, []*plan.Node{x}, eventInput
+		n.Time, n.TimeEnd = in.Time, in.TimeEnd
+		if n.Rank != "" {
+			n.Out = append(slices.Clone(eventInput), column("r", types.Int8))
+		}
+		for seed := range int64(6) {
+			rng := rand.New(rand.NewSource(seed))
+			p := newPipeline(t, &n, &expr.Env{})
+			all, late := newZset(), newZset()
+			wm := int64(NoWatermark)
+			closed := func(row []types.Datum) bool {
+				return !row[2].Null && wm != NoWatermark && (in.TimeEnd && wm >= row[2].I || wm > row[2].I)
+			}
+			for step := range 30 {
+				var cs []change
+				now := int64(step)
+				for range rng.Intn(12) {
+					cs = append(cs, change{[]types.Datum{intD(rng.Int63n(2)), maybeNull(rng, intD(rng.Int63n(10))), maybeNull(rng, intD(now+rng.Int63n(5)-2))}, 1})
+				}
+				all.each(func(row []types.Datum, w int64) {
+					if rng.Intn(6) == 0 {
+						cs = append(cs, change{row, -1})
+					}
+				})
+				next := max(wm, now-rng.Int63n(3))
+				undo := rng.Intn(4) == 0
+				if err := p.step(rng, cs, next, undo); err != nil {
+					t.Fatal(err)
+				}
+				if !undo {
+					for _, c := range cs {
+						if closed(c.row) {
+							late.add(eventInput, c.row, c.w)
+						} else {
+							all.add(eventInput, c.row, c.w)
+						}
+					}
+					wm = next
+				}
+				if rng.Intn(6) == 0 {
+					p.restart(1 + rng.Intn(4))
+				}
+				if s := diff(n.Out, p.out, topModel(&n)([]*zset{all})); s != "" {
+					t.Fatalf("seed %d, step %d:\n%s", seed, step, s)
+				}
+				if s := diff(eventInput, p.late, late); s != "" {
+					t.Fatalf("seed %d, step %d: late:\n%s", seed, step, s)
+				}
+				open := 0
+				all.each(func(row []types.Datum, w int64) {
+					if !closed(row) {
+						open++
+					}
+				})
+				if got := p.rows(); got > 2*open {
+					t.Fatalf("seed %d, step %d: %d entries of state for %d open rows", seed, step, got, open)
+				}
+			}
+		}
+	}
+}
+
 // TestAggDurable goes on after restarts with every kind of accumulator.
 func TestAggDurable(t *testing.T) {
 	for name, calls := range aggTrials {

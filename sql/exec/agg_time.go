@@ -10,25 +10,28 @@ import (
 	"github.com/streamsql/streamsql/state"
 )
 
-// aggTime is what an agg does with the watermark of its input.
-//
-// If a key is the time column, the watermark closes groups: their state goes,
-// their answers stay. If a user's aggregate is ordered by the time column and the
-// input only grows, the watermark folds rows into the aggregate's state. Either
-// way a row that comes behind the watermark, as it was when the step began, is
-// late: it goes to Options.Late and into none of the node's aggregates.
-type aggTime struct {
+// groupTime is what a keyed operator does with the watermark of its input. If a
+// key is the time column, the watermark closes groups: their state goes, their
+// answers stay. A row that comes behind the watermark, as it was when the step
+// began, is late: it goes to Options.Late and nowhere else.
+type groupTime struct {
 	wm, wmBefore int64
 	timeCol      int // of the input; -1: the watermark does nothing
 	closing      bool
-	folding      bool
 	ends         bool // the time column is a window's end
 	keyAt        int  // closing: the time column's place in keys
+	closeIdx     timeIndex
+	lateFn       func(rows *delta.Batch, wm int64) error
+	late         []int32
+}
 
-	closeIdx, foldIdx timeIndex
-	lateFn            func(rows *delta.Batch, wm int64) error
-	folded            []byte
-	late              []int32
+// aggTime is groupTime, and folding: if a user's aggregate is ordered by the time
+// column and the input only grows, the watermark folds rows into the aggregate's
+// state. Rows behind it are late for all of the node's aggregates.
+type aggTime struct {
+	groupTime
+	folding bool
+	foldIdx timeIndex
 }
 
 // timeIndex is a tree of key group, time, rest of the group's key, with for each
@@ -96,26 +99,32 @@ func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
 	return x.tree.Err()
 }
 
-// initTime finds out what the watermark is for.
-func (a *agg) initTime() {
-	in := a.n.Inputs[0]
-	a.wm, a.wmBefore = NoWatermark, NoWatermark
-	a.timeCol = -1
+// initTime finds out what the watermark is for, with the input columns of the
+// operator's keys.
+func (g *groupTime) initTime(n *plan.Node, b *builder, keys []int) {
+	in := n.Inputs[0]
+	g.wm, g.wmBefore = NoWatermark, NoWatermark
+	g.timeCol = -1
 	t := in.TimeCol()
-	if t < 0 || a.b.opts.Batch {
+	if t < 0 || b.opts.Batch {
 		return
 	}
-	a.ends = in.TimeEnd
-	for i, k := range a.keys {
+	g.ends = in.TimeEnd
+	for i, k := range keys {
 		if k == t {
-			a.closing, a.keyAt = true, i
+			g.closing, g.keyAt = true, i
+			g.timeCol = t
 		}
 	}
+}
+
+func (a *agg) initTime() {
+	a.groupTime.initTime(a.n, a.b, a.keys)
 	for _, c := range a.calls {
 		a.folding = a.folding || a.folds(c)
 	}
-	if a.closing || a.folding {
-		a.timeCol = t
+	if a.folding {
+		a.timeCol = a.n.Inputs[0].TimeCol()
 	}
 }
 
@@ -129,54 +138,93 @@ func (a *agg) folds(c *call) bool {
 	return o.Col == in.TimeCol() && !o.Desc && !o.NullsFirst
 }
 
-func (a *agg) openTime(worker int) {
-	if a.closing {
-		a.closeIdx.init(a.b.tree(a.n, aggClose, worker))
+func (g *groupTime) openTime(n *plan.Node, b *builder, sub, worker int) {
+	if g.closing {
+		g.closeIdx.init(b.tree(n, sub, worker))
 	}
+	if g.timeCol >= 0 {
+		g.lateFn = b.late(n, g.timeCol)
+	}
+}
+
+func (a *agg) openTime(worker int) {
+	a.groupTime.openTime(a.n, a.b, aggClose, worker)
 	if a.folding {
 		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
-	}
-	if a.timeCol >= 0 {
-		a.lateFn = a.b.late(a.n, a.timeCol)
 	}
 }
 
 // limit is the time before which all is closed.
-func (a *agg) limit() int64 {
-	if a.ends && a.wm != math.MaxInt64 {
-		return a.wm + 1
+func (g *groupTime) limit() int64 {
+	if g.ends && g.wm != math.MaxInt64 {
+		return g.wm + 1
 	}
-	return a.wm
+	return g.wm
 }
 
 // dropLate returns b without its late rows.
-func (a *agg) dropLate(b *delta.Batch) (*delta.Batch, error) {
-	if a.timeCol < 0 || a.wm == NoWatermark {
+func (g *groupTime) dropLate(b *delta.Batch) (*delta.Batch, error) {
+	if g.timeCol < 0 || g.wm == NoWatermark {
 		return b, nil
 	}
-	v, limit := b.Cols[a.timeCol], a.limit()
-	a.late = a.late[:0]
+	v, limit := b.Cols[g.timeCol], g.limit()
+	g.late = g.late[:0]
 	for i, t := range v.I[:b.N] {
 		if t < limit && !v.Null(i) {
-			a.late = append(a.late, int32(i))
+			g.late = append(g.late, int32(i))
 		}
 	}
-	if len(a.late) == 0 {
+	if len(g.late) == 0 {
 		return b, nil
 	}
-	if err := a.lateFn(b.Gather(a.late), a.wm); err != nil {
+	if err := g.lateFn(b.Gather(g.late), g.wm); err != nil {
 		return nil, err
 	}
-	keep := make([]int32, 0, b.N-len(a.late))
+	keep := make([]int32, 0, b.N-len(g.late))
 	l := 0
 	for i := range int32(b.N) {
-		if l < len(a.late) && a.late[l] == i {
+		if l < len(g.late) && g.late[l] == i {
 			l++
 			continue
 		}
 		keep = append(keep, i)
 	}
 	return b.Gather(keep), nil
+}
+
+func (g *groupTime) commitTime() { g.wmBefore = g.wm }
+
+func (g *groupTime) rollbackTime() {
+	g.wm = g.wmBefore
+	g.forgetTime()
+}
+
+func (g *groupTime) forgetTime() {
+	if g.closing {
+		g.closeIdx.forget()
+	}
+}
+
+func (g *groupTime) restoreTime(wm int64) {
+	g.wm, g.wmBefore = wm, wm
+	g.forgetTime()
+}
+
+// dropPrefix removes all keys of a tree that begin with prefix.
+func dropPrefix(t *state.Tree, cur *state.Cursor, prefix []byte) {
+	var ks Keys
+	ks.Reset()
+	for ok := cur.Seek(prefix); ok; ok = cur.Next() {
+		k := cur.Key()
+		if len(k) < len(prefix) || string(k[:len(prefix)]) != string(prefix) {
+			break
+		}
+		ks.Buf = append(ks.Buf, k...)
+		ks.End()
+	}
+	for i := range ks.Len() {
+		t.Add(ks.At(i), -t.Get(ks.At(i)))
+	}
 }
 
 // groupChanged keeps the index of groups that the watermark closes.
@@ -239,20 +287,7 @@ func (a *agg) closeGroup(key []byte) error {
 		return a.t.Err()
 	}
 	if a.set != nil {
-		var ks []byte
-		off := []int32{0}
-		for ok := a.cur.Seek(key); ok; ok = a.cur.Next() {
-			k := a.cur.Key()
-			if len(k) < len(key) || string(k[:len(key)]) != string(key) {
-				break
-			}
-			ks = append(ks, k...)
-			off = append(off, int32(len(ks)))
-		}
-		for i := range off[1:] {
-			k := ks[off[i]:off[i+1]]
-			a.set.Add(k, -a.set.Get(k))
-		}
+		dropPrefix(a.set, a.cur, key)
 	}
 	a.t.Delete(row)
 	return nil
@@ -327,17 +362,8 @@ func (a *orderedAcc) foldRows(o int, row int32, limit int64) error {
 	return a.a.set.Err()
 }
 
-func (a *agg) commitTime() { a.wmBefore = a.wm }
-
 func (a *agg) rollbackTime() {
-	a.wm = a.wmBefore
-	a.forgetTime()
-}
-
-func (a *agg) forgetTime() {
-	if a.closing {
-		a.closeIdx.forget()
-	}
+	a.groupTime.rollbackTime()
 	if a.folding {
 		a.foldIdx.forget()
 	}
@@ -345,9 +371,10 @@ func (a *agg) forgetTime() {
 
 // Restore takes the watermark up after a restart.
 func (a *agg) Restore(wm []int64) {
-	a.wm = inputTime(a.n, wm)
-	a.wmBefore = a.wm
-	a.forgetTime()
+	a.restoreTime(inputTime(a.n, wm))
+	if a.folding {
+		a.foldIdx.forget()
+	}
 }
 
 // rowErr gives an error of an aggregate its row.

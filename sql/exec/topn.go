@@ -37,7 +37,7 @@ type topN struct {
 	key     []byte
 	drop    Keys
 	out     rowsOut
-	wm      int64
+	groupTime
 }
 
 type rankKind int
@@ -54,6 +54,9 @@ type topPart struct {
 	from, to int32 // its entries in was
 	count    int64 // bounded: rows kept
 	bound    []byte
+	there    bool  // when the step began
+	time     int64 // with closing
+	timeless bool  // its time is NULL
 }
 
 // topList is visible rows, in order.
@@ -75,10 +78,11 @@ func (l *topList) key(e *topEntry) []byte { return l.buf[e.off:e.end] }
 var (
 	_ Operator = (*topN)(nil)
 	_ Stepper  = (*topN)(nil)
+	_ Restorer = (*topN)(nil)
 )
 
 func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) {
-	t := &topN{n: n, order: n.Order, from: n.Offset, to: -1, ties: n.Ties, parts: map[string]int32{}, wm: NoWatermark}
+	t := &topN{n: n, order: n.Order, from: n.Offset, to: -1, ties: n.Ties, parts: map[string]int32{}}
 	t.out.cols = n.Out
 	if n.Limit >= 0 {
 		t.to = n.Offset + n.Limit
@@ -100,13 +104,19 @@ func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) {
 	grows := (n.Inputs[0].AppendOnly || b.opts.Batch) && t.to >= 0
 	t.bounded = grows && !t.ties && t.rank <= rankRow
 	t.prune = grows && !t.bounded
+	t.initTime(n, b, n.Keys)
 	t.set = b.tree(n, 0, worker)
 	t.cur = t.set.Cursor()
+	t.openTime(n, b, 1, worker)
 	return t, nil
 }
 
 // Apply adds the rows of b to their partitions.
 func (t *topN) Apply(_ int, b *delta.Batch, _ Emit) error {
+	b, err := t.dropLate(b)
+	if err != nil || b.N == 0 {
+		return err
+	}
 	t.keyCols = pick(t.keyCols, b, t.n.Keys)
 	if len(t.n.Keys) > 0 {
 		t.enc.Encode(t.keyCols, b.N)
@@ -117,7 +127,7 @@ func (t *topN) Apply(_ int, b *delta.Batch, _ Emit) error {
 		if len(t.n.Keys) > 0 {
 			prefix = t.enc.At(i)
 		}
-		p, err := t.touch(prefix)
+		p, err := t.touch(prefix, b, i)
 		if err != nil {
 			return err
 		}
@@ -139,12 +149,17 @@ func (t *topN) Apply(_ int, b *delta.Batch, _ Emit) error {
 	return t.set.Err()
 }
 
-// touch notes that a partition changes.
-func (t *topN) touch(prefix []byte) (*topPart, error) {
+// touch notes that the partition of row i changes.
+func (t *topN) touch(prefix []byte, b *delta.Batch, i int) (*topPart, error) {
 	if i, ok := t.parts[string(prefix)]; ok {
 		return &t.touched[i], nil
 	}
 	p := topPart{prefix: string(prefix), from: int32(len(t.was.entries))}
+	if t.closing {
+		p.there = t.has(p.prefix)
+		p.timeless = b.Cols[t.timeCol].Null(i)
+		p.time = b.Cols[t.timeCol].I[i]
+	}
 	if err := t.visible(p.prefix, &t.was); err != nil {
 		return nil, err
 	}
@@ -158,6 +173,15 @@ func (t *topN) touch(prefix []byte) (*topPart, error) {
 	t.parts[p.prefix] = int32(len(t.touched))
 	t.touched = append(t.touched, p)
 	return &t.touched[len(t.touched)-1], t.set.Err()
+}
+
+// has tells whether a partition has rows.
+func (t *topN) has(prefix string) bool {
+	if !t.cur.Seek([]byte(prefix)) {
+		return false
+	}
+	k := t.cur.Key()
+	return len(k) >= len(prefix) && string(k[:len(prefix)]) == prefix
 }
 
 // addBounded adds a row unless to rows before it are there already, and drops
@@ -280,6 +304,14 @@ func (t *topN) Finish(out Emit) error {
 		if err := t.diff(t.was.entries[p.from:p.to], out); err != nil {
 			return err
 		}
+		if t.closing && !p.timeless {
+			switch there := t.has(p.prefix); {
+			case there && !p.there:
+				t.closeIdx.add([]byte(p.prefix), p.time, 1)
+			case p.there && !there:
+				t.closeIdx.add([]byte(p.prefix), p.time, -1)
+			}
+		}
 		if t.prune {
 			if err := t.pruneRest(p.prefix); err != nil {
 				return err
@@ -374,12 +406,29 @@ func (t *topN) forget() {
 	t.was.clear()
 }
 
-// Advance has nothing to close.
-func (t *topN) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(t.n, wm), nil }
+// Advance drops the partitions that the watermark has closed.
+func (t *topN) Advance(wm []int64, _ Emit) (int64, error) {
+	w := inputTime(t.n, wm)
+	if w <= t.wm || !t.closing {
+		return w, nil
+	}
+	t.wm = w
+	return w, t.closeIdx.take(t.limit(), func(key []byte) error {
+		dropPrefix(t.set, t.cur, key)
+		return t.set.Err()
+	})
+}
 
 // Commit and Rollback end a step.
-func (t *topN) Commit()   { t.forget() }
-func (t *topN) Rollback() { t.forget(); t.out.b = nil }
+func (t *topN) Commit() { t.forget(); t.commitTime() }
+func (t *topN) Rollback() {
+	t.forget()
+	t.out.b = nil
+	t.rollbackTime()
+}
+
+// Restore takes the watermark up after a restart.
+func (t *topN) Restore(wm []int64) { t.restoreTime(inputTime(t.n, wm)) }
 
 // Held returns the memory of what the step remembers.
 func (t *topN) Held() int64 {
