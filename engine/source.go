@@ -238,7 +238,9 @@ func (s *source) moveWatermark(now int64) {
 		return
 	}
 	least, seen := int64(math.MaxInt64), false
+	greatest := int64(exec.NoWatermark)
 	for _, x := range s.parts {
+		greatest = max(greatest, x.maxTime)
 		if x.quiet != 0 && now-x.quiet >= s.idleTimeout {
 			x.idle = true
 		}
@@ -248,7 +250,10 @@ func (s *source) moveWatermark(now int64) {
 		seen = true
 		least = min(least, x.maxTime)
 	}
-	if !seen || least == exec.NoWatermark {
+	if !seen { // all stand aside: the one that came furthest leads
+		least = greatest
+	}
+	if least == exec.NoWatermark {
 		return
 	}
 	s.wm = max(s.wm, least-w.Delay)
