@@ -2,6 +2,7 @@ package expr
 
 import (
 	"strings"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
@@ -142,6 +143,9 @@ func (e *Env) castUnknown(x *Expr, to types.Type, c CastContext) (*Expr, error) 
 		return &Expr{Kind: Cast, Type: to, Args: []*Expr{text}, Explicit: true, Pos: x.Pos}, nil
 	}
 	d, err := types.ParseText(types.Bare(to), s)
+	if err == nil && e.zone != nil && (to.ID == types.Timestamptz || to.Elem == types.Timestamptz) {
+		d, err = parseZoned(types.Bare(to), s, d, e.zone)
+	}
 	if err == nil && to.Mod != 0 {
 		d, err = applyMod(d, to, c == Explicit)
 	}
@@ -149,6 +153,31 @@ func (e *Env) castUnknown(x *Expr, to types.Type, c CastContext) (*Expr, error) 
 		return nil, sqlerr.From(copyErr(err)).At(x.Pos)
 	}
 	return &Expr{Kind: Const, Type: to, Value: d, Pos: x.Pos}, nil
+}
+
+// parseZoned moves what was read as UTC to a zone, unless the text names its own.
+func parseZoned(t types.Type, s string, d types.Datum, z *time.Location) (types.Datum, error) {
+	if t.ID != types.Array {
+		if !types.Infinite(d.I) && !hasZone(s) {
+			d.I = fromLocal(d.I, z)
+		}
+		return d, nil
+	}
+	texts, err := types.ParseText(types.ArrayOf(types.Text), s)
+	if err != nil {
+		return d, err
+	}
+	out := []byte{}
+	words := types.Elems(texts.S, types.Text)
+	for i, el := range types.Elems(d.S, t.Elem) {
+		if !el.Null && i < len(words) {
+			if el, err = parseZoned(types.Of(t.Elem), string(words[i].S), el, z); err != nil {
+				return d, err
+			}
+		}
+		out = types.AppendElem(out, t.Elem, el)
+	}
+	return types.Datum{S: out}, nil
 }
 
 // copyErr keeps shared error values from being given a position.

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"time"
+
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -10,6 +12,18 @@ import (
 type Env struct {
 	Funcs map[string][]*Func    // user-defined scalar functions, by name
 	Aggs  map[string][]*AggFunc // user-defined aggregates, by name
+
+	zone *time.Location // in which literals are read; nil: UTC
+}
+
+// In returns e for a statement of ctx's session: timestamps without a zone are
+// read in the session's.
+func (e *Env) In(ctx *Context) *Env {
+	z := ctx.zone()
+	if isUTC(z) {
+		return e
+	}
+	return &Env{Funcs: e.Funcs, Aggs: e.Aggs, zone: z}
 }
 
 // AggKind names how an aggregate is computed; package exec implements each.

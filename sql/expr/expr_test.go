@@ -24,7 +24,7 @@ func testContext() *Context {
 
 // evalText gives an expression's value as text, with its type in front.
 func evalText(ctx *Context, src string) (string, error) {
-	e := &Env{}
+	e := (&Env{}).In(ctx)
 	x, err := readExpr(e, src)
 	if err != nil {
 		return "", err

@@ -21,6 +21,9 @@ func TestSessionZone(t *testing.T) {
 		"'2024-10-27 02:30'::timestamp::timestamptz":              "timestamp with time zone 2024-10-27 02:30:00+01",
 		"'2024-03-30 12:00'::timestamp::timestamptz + '1 day'":    "timestamp with time zone 2024-03-31 12:00:00+02",
 		"'2024-03-30 12:00'::timestamp::timestamptz + '24 hours'": "timestamp with time zone 2024-03-31 13:00:00+02",
+		"'2024-07-01 12:00'::timestamptz":                         "timestamp with time zone 2024-07-01 12:00:00+02",
+		"'2024-07-01 12:00Z'::timestamptz":                        "timestamp with time zone 2024-07-01 14:00:00+02",
+		"('{2024-07-01,2024-01-01 00:00+00}'::timestamptz[])[1]":  "timestamp with time zone 2024-07-01 00:00:00+02",
 		"now()::text": "text 2024-02-29 13:34:56.789+01",
 	} {
 		if got, err := evalText(ctx, src); err != nil || got != want {

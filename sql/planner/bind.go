@@ -28,7 +28,7 @@ type binder struct {
 }
 
 func (p *Planner) binder() *binder {
-	b := &binder{p: p, env: p.Catalog.Env, cat: p.Catalog, path: p.Path}
+	b := &binder{p: p, env: p.Catalog.Env.In(p.Context), cat: p.Catalog, path: p.Path}
 	for i := range p.Params {
 		b.param(i+1, -1)
 	}
