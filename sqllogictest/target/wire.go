@@ -33,38 +33,40 @@ func (w wireConn) Close() { w.c.Close(context.Background()) }
 
 // Exec implements sqllogictest.Conn, by the simple protocol.
 func (w wireConn) Exec(ctx context.Context, sql string) (*sqllogictest.Result, error) {
-	all, err := w.c.Exec(ctx, sql).ReadAll()
-	if err != nil {
-		return nil, serverError(err)
-	}
 	r := &sqllogictest.Result{}
-	if len(all) == 0 {
-		return r, nil
-	}
-	last := all[len(all)-1]
-	if last.Err != nil {
-		return nil, serverError(last.Err)
-	}
-	r.Count = int(last.CommandTag.RowsAffected())
-	for _, f := range last.FieldDescriptions {
-		t, ok := types.FromOID(f.DataTypeOID)
-		if !ok {
-			return nil, fmt.Errorf("column %s has a type with OID %d", f.Name, f.DataTypeOID)
-		}
-		r.Types = append(r.Types, t)
-	}
-	for _, row := range last.Rows {
-		out := make([]types.Datum, len(row))
-		for i, v := range row {
-			if v == nil {
-				out[i] = types.NullDatum
-				continue
+	m := w.c.Exec(ctx, sql)
+	for m.NextResult() {
+		rr := m.ResultReader()
+		r = &sqllogictest.Result{}
+		for _, f := range rr.FieldDescriptions() {
+			t, ok := types.FromOID(f.DataTypeOID)
+			if !ok {
+				return nil, errors.Join(fmt.Errorf("column %s has a type with OID %d", f.Name, f.DataTypeOID), m.Close())
 			}
-			if out[i], err = types.ParseText(r.Types[i], string(v)); err != nil {
-				return nil, fmt.Errorf("column %d: the server sent %q: %w", i+1, v, err)
-			}
+			r.Types = append(r.Types, t)
 		}
-		r.Rows = append(r.Rows, out)
+		for rr.NextRow() {
+			row := make([]types.Datum, len(r.Types))
+			for i, v := range rr.Values() {
+				if v == nil {
+					row[i] = types.NullDatum
+					continue
+				}
+				var err error
+				if row[i], err = types.ParseText(r.Types[i], string(v)); err != nil {
+					return nil, errors.Join(fmt.Errorf("column %d: the server sent %q: %w", i+1, v, err), m.Close())
+				}
+			}
+			r.Rows = append(r.Rows, row)
+		}
+		tag, err := rr.Close()
+		if err != nil {
+			break // Close says it again
+		}
+		r.Count = int(tag.RowsAffected())
+	}
+	if err := m.Close(); err != nil {
+		return nil, serverError(err)
 	}
 	return r, nil
 }
