@@ -57,9 +57,12 @@ func batchBytes(b *delta.Batch) int64 {
 	return int64(n)
 }
 
-// rowsOut collects rows with their weights and emits them in batches.
+// rowsOut collects rows with their weights and emits them in batches. What a
+// step that failed has left in it is dropped.
 type rowsOut struct {
 	cols []plan.Column
+	step *stepInfo
+	seq  uint64 // of the step that b is of
 	b    *delta.Batch
 	ones bool // all weights so far are 1
 }
@@ -70,7 +73,8 @@ const maxBuf = 8 << 20
 
 // row returns the columns to append the next row of weight w to; then done.
 func (o *rowsOut) row(w int64) []*delta.Vec {
-	if o.b == nil {
+	if o.b == nil || o.seq != o.step.seq {
+		o.seq = o.step.seq
 		o.b = &delta.Batch{Cols: newCols(o.cols, 64)}
 		o.ones = true
 	}
@@ -96,7 +100,7 @@ func (o *rowsOut) done(out Emit) error {
 // flush emits what is there.
 func (o *rowsOut) flush(out Emit) error {
 	b := o.b
-	if o.b = nil; b == nil {
+	if o.b = nil; b == nil || o.seq != o.step.seq {
 		return nil
 	}
 	if o.ones {

@@ -56,6 +56,7 @@ type Dataflow struct {
 // stepInfo is what operators know of the running step.
 type stepInfo struct {
 	ctx *expr.Context
+	seq uint64 // counts the steps
 }
 
 // Build makes a dataflow. Errors are internal: a plan that the planner made can
@@ -156,6 +157,7 @@ func (d *Dataflow) Begin(ctx *expr.Context) {
 		ctx = &c
 	}
 	d.step.ctx = ctx
+	d.step.seq++
 	d.stepRows = 0
 	d.starting = false
 	d.ownTables(state.Table.Begin)

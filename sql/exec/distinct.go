@@ -29,7 +29,7 @@ func newDistinct(n *plan.Node, b *builder, worker int) (Operator, error) {
 		return newDistinctHash(n, b, worker), nil
 	}
 	t := b.tree(n, 0, worker)
-	d := &distinct{n: n, set: set, t: t, cur: t.Cursor(), out: rowsOut{cols: n.Out}}
+	d := &distinct{n: n, set: set, t: t, cur: t.Cursor(), out: rowsOut{cols: n.Out, step: b.step}}
 	if b.opts.Batch {
 		d.all = newTouched()
 	}

@@ -36,7 +36,7 @@ func newExcept(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if len(n.Inputs) != 2 {
 		return nil, sqlerr.New(sqlerr.Internal, "node %d has %d inputs, not 2", n.ID, len(n.Inputs))
 	}
-	e := &except{n: n, set: newRowSet(n.Out), out: rowsOut{cols: n.Out}}
+	e := &except{n: n, set: newRowSet(n.Out), out: rowsOut{cols: n.Out, step: b.step}}
 	switch n.SetOp {
 	case "except":
 	case "intersect":

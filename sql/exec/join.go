@@ -76,7 +76,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if len(n.Inputs) != 2 || len(n.LeftKey) != len(n.RightKey) {
 		return nil, sqlerr.New(sqlerr.Internal, "the join of node %d is malformed", n.ID)
 	}
-	j := &join{n: n, step: b.step, out: rowsOut{cols: n.Out}}
+	j := &join{n: n, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}
 	l, r := &j.side[0], &j.side[1]
 	l.key, r.key = n.LeftKey, n.RightKey
 	switch n.Kind {

@@ -29,7 +29,7 @@ type mapExpr struct {
 
 var _ Operator = (*mapOp)(nil)
 
-func newMap(n *plan.Node, b *builder, _ int) (Operator, error) {
+func newMap(n *plan.Node, b *builder, worker int) (Operator, error) {
 	m := &mapOp{n: n, in: n.Inputs[0].Out, step: b.step}
 	var err error
 	if n.Filter != nil {
@@ -59,6 +59,9 @@ func newMap(n *plan.Node, b *builder, _ int) (Operator, error) {
 			m.needed = append(m.needed, c)
 		}
 	}
+	if n.Keep && !b.opts.Batch && !n.Inputs[0].AppendOnly {
+		return newMapKeep(m, b, worker), nil
+	}
 	return m, nil
 }
 
@@ -73,18 +76,30 @@ func markColumns(x *expr.Expr, used []bool) {
 }
 
 func (m *mapOp) Apply(_ int, b *delta.Batch, out Emit) error {
+	o, _, err := m.project(b)
+	if err != nil || o == nil {
+		return err
+	}
+	return out(o)
+}
+
+// project returns the output of b, nil if no row is left, and the rows of b that
+// it stands for, in order; nil: all.
+func (m *mapOp) project(b *delta.Batch) (*delta.Batch, []int32, error) {
 	in := b
+	var sel []int32
 	if m.filter != nil {
-		sel, err := m.filter.Filter(m.step.ctx, b, m.sel)
+		kept, err := m.filter.Filter(m.step.ctx, b, m.sel)
 		if err != nil {
-			return rowError(err, m.n, b, m.in)
+			return nil, nil, rowError(err, m.n, b, m.in)
 		}
-		m.sel = sel
-		switch len(sel) {
+		m.sel = kept
+		switch len(kept) {
 		case 0:
-			return nil
+			return nil, nil, nil
 		case b.N:
 		default:
+			sel = kept
 			in = &delta.Batch{N: len(sel), Cols: make([]*delta.Vec, len(b.Cols)), W: gatherWeights(b.W, sel)}
 			for _, c := range m.needed {
 				in.Cols[c] = b.Cols[c].Gather(sel)
@@ -103,11 +118,11 @@ func (m *mapOp) Apply(_ int, b *delta.Batch, out Emit) error {
 			if in != b && errors.As(err, &ev) && ev.Row >= 0 && ev.Row < in.N {
 				err = &expr.EvalError{Row: int(m.sel[ev.Row]), Err: ev.Err}
 			}
-			return rowError(err, m.n, b, m.in)
+			return nil, nil, rowError(err, m.n, b, m.in)
 		}
 		o.Cols[i] = v
 	}
-	return out(o)
+	return o, sel, nil
 }
 
 func gatherWeights(w []int64, sel []int32) []int64 {

@@ -55,7 +55,7 @@ var (
 
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
 	o := &over{n: n, parts: map[string]int32{}}
-	o.out.cols = n.Out
+	o.out.cols, o.out.step = n.Out, b.step
 	for i := range n.Aggs {
 		if err := o.addFunc(&n.Aggs[i], b, worker); err != nil {
 			return nil, err

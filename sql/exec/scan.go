@@ -71,7 +71,7 @@ func newValues(n *plan.Node, b *builder, _ int) (Operator, error) {
 			return nil, bad(len(r))
 		}
 	}
-	return &values{n: n, env: b.opts.Env, step: b.step, out: rowsOut{cols: n.Out}}, nil
+	return &values{n: n, env: b.opts.Env, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}, nil
 }
 
 func (v *values) Start(out Emit) error {

@@ -83,7 +83,7 @@ var (
 
 func newTopN(n *plan.Node, b *builder, worker int) (Operator, error) {
 	t := &topN{n: n, order: n.Order, from: n.Offset, to: -1, ties: n.Ties, parts: map[string]int32{}}
-	t.out.cols = n.Out
+	t.out.cols, t.out.step = n.Out, b.step
 	if n.Limit >= 0 {
 		t.to = n.Offset + n.Limit
 		if t.to < 0 { // beyond 2^63

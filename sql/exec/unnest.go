@@ -22,7 +22,7 @@ type unnest struct {
 var _ Operator = (*unnest)(nil)
 
 func newUnnest(n *plan.Node, b *builder, _ int) (Operator, error) {
-	u := &unnest{n: n, step: b.step, out: rowsOut{cols: n.Out}}
+	u := &unnest{n: n, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}
 	if len(n.Inputs) > 0 {
 		u.in = n.Inputs[0].Out
 	}

@@ -109,6 +109,11 @@ type Node struct {
 	All      bool            `json:"all,omitempty"`
 	Window   *WindowSpec     `json:"window,omitempty"`
 
+	// Keep, of a Map whose expressions are volatile over rows that can change: what
+	// was made of a row is kept and taken back with it. Its input is exchanged by
+	// all of its columns.
+	Keep bool `json:"keep,omitempty"`
+
 	SetFn      string `json:"set_fn,omitempty"`     // Unnest: the set-returning function; Exprs are its arguments
 	Ordinality bool   `json:"ordinality,omitempty"` // Unnest: appends the row number
 
