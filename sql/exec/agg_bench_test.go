@@ -92,3 +92,42 @@ func BenchmarkAgg(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFold is a user's aggregate in event-time order, closed by a watermark
+// two steps behind.
+func BenchmarkFold(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			in := scanOf(1, eventInput...)
+			in.AppendOnly, in.Time = true, 3
+			root := aggNode(in, []int{0}, orderBy(aggCall("summed(integer)", types.Int8, 1), plan.Order{Col: 2}), aggCall("count()", types.Int8))
+			d, err := Build(root, Options{Env: userEnv, Output: func(x *delta.Batch) error { return nil }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rng := rand.New(rand.NewSource(1))
+			const batch = 4096
+			start, rows := cpuTime(), 0
+			for now := int64(0); rows < b.N; now += batch {
+				x := &delta.Batch{N: batch, Cols: newCols(eventInput, batch)}
+				for i := range x.N {
+					x.Cols[0].AppendInt(rng.Int63n(int64(n)))
+					x.Cols[1].AppendInt(int64(i))
+					x.Cols[2].AppendInt(now + int64(i))
+				}
+				d.Begin(nil)
+				if err := d.Push(d.Scans()[0], x); err != nil {
+					b.Fatal(err)
+				}
+				d.Advance(d.Scans()[0], now-2*batch)
+				if err := d.Finish(); err != nil {
+					b.Fatal(err)
+				}
+				d.Commit()
+				rows += batch
+			}
+			b.ReportMetric(float64(cpuTime()-start)/float64(rows), "cpu-ns/row")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

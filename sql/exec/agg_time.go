@@ -71,12 +71,15 @@ func (x *timeIndex) add(key []byte, t, w int64) {
 
 // take removes the entries before limit and calls fn with the key of each.
 func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
-	var took [][]byte
+	var took Keys
+	var ws []int64
+	var key []byte
 	for g := range x.least {
 		if x.least[g] >= limit {
 			continue
 		}
-		took = took[:0]
+		took.Reset()
+		ws = ws[:0]
 		x.least[g] = math.MaxInt64
 		for ok := x.cur.Seek([]byte{byte(g)}); ok; ok = x.cur.Next() {
 			k := x.cur.Key()
@@ -87,11 +90,15 @@ func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
 				x.least[g] = t
 				break
 			}
-			took = append(took, append([]byte(nil), k...))
+			took.Buf = append(took.Buf, k...)
+			took.End()
+			ws = append(ws, x.cur.Weight())
 		}
-		for _, k := range took {
-			x.tree.Add(k, -x.tree.Get(k))
-			if err := fn(append([]byte{k[0]}, k[timeKeyLen:]...)); err != nil {
+		for i, w := range ws {
+			k := took.At(i)
+			x.tree.Add(k, -w)
+			key = append(append(key[:0], k[0]), k[timeKeyLen:]...)
+			if err := fn(key); err != nil {
 				return err
 			}
 		}
@@ -213,6 +220,7 @@ func (g *groupTime) restoreTime(wm int64) {
 // dropPrefix removes all keys of a tree that begin with prefix.
 func dropPrefix(t *state.Tree, cur *state.Cursor, prefix []byte) {
 	var ks Keys
+	var ws []int64
 	ks.Reset()
 	for ok := cur.Seek(prefix); ok; ok = cur.Next() {
 		k := cur.Key()
@@ -221,9 +229,10 @@ func dropPrefix(t *state.Tree, cur *state.Cursor, prefix []byte) {
 		}
 		ks.Buf = append(ks.Buf, k...)
 		ks.End()
+		ws = append(ws, cur.Weight())
 	}
-	for i := range ks.Len() {
-		t.Add(ks.At(i), -t.Get(ks.At(i)))
+	for i, w := range ws {
+		t.Add(ks.At(i), -w)
 	}
 }
 
@@ -318,8 +327,9 @@ func (a *agg) foldGroup(key []byte) error {
 func (a *orderedAcc) foldRows(o int, row int32, limit int64) error {
 	x := &a.open[o]
 	var st expr.AggState
-	var took []byte
-	off := []int32{0}
+	var took Keys
+	var ws []int64
+	took.Reset()
 	p := a.a.prefix(row, a.num)
 	n := len(p)
 	for ok := a.a.cur.Seek(p); ok; ok = a.a.cur.Next() {
@@ -344,15 +354,15 @@ func (a *orderedAcc) foldRows(o int, row int32, limit int64) error {
 				return a.a.rowErr(err, a.args, a.cols)
 			}
 		}
-		took = append(took, k...)
-		off = append(off, int32(len(took)))
+		took.Buf = append(took.Buf, k...)
+		took.End()
+		ws = append(ws, a.a.cur.Weight())
 	}
 	if st == nil {
 		return nil
 	}
-	for i := range off[1:] {
-		k := took[off[i]:off[i+1]]
-		a.a.set.Add(k, -a.a.set.Get(k))
+	for i, w := range ws {
+		a.a.set.Add(took.At(i), -w)
 	}
 	b, err := st.MarshalBinary()
 	if err != nil {
