@@ -473,9 +473,10 @@ func (h *Hash) freeRow(row int32, e []uint64) {
 // Len returns the number of entries, those on disk alone included.
 func (h *Hash) Len() int { return h.live + h.evicted }
 
-// Bytes returns the memory in use: entries, tails and slots.
+// Bytes returns the memory in use: entries, tails, slots, and what can be undone.
 func (h *Hash) Bytes() int64 {
 	n := int64(int(h.rows)-len(h.freeRows))*int64(h.stride*8) + h.ar.used
+	n += int64(len(h.jrows))*8 + int64(len(h.jpre))*8
 	for i := range h.segs {
 		n += int64(len(h.segs[i].slots)) * 8
 	}

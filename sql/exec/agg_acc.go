@@ -163,7 +163,8 @@ func (a *agg) newAcc(c *call, num int) (acc, error) {
 	case expr.AggString, expr.AggArray:
 		return &orderedAcc{a: a, c: c, num: num, enc: rowEncoding{order: c.Order, args: c.Args}}, nil
 	case expr.AggUser:
-		inPlace := c.fn.Retractable || a.appendOnly
+		// The least form of a value may change, which takes the one before back.
+		inPlace := c.fn.Retractable || a.appendOnly && !c.Distinct
 		if len(c.Order) == 0 && inPlace {
 			return a.distinct(c, num, &userAcc{a: a, c: c}), nil
 		}

@@ -499,17 +499,23 @@ func closeModel(n *plan.Node, in *zset) *zset {
 	return out
 }
 
-// TestTopNClose: the watermark closes partitions, as it does groups.
-func TestTopNClose(t *testing.T) {
+// TestPartitionClose: the watermark closes partitions, as it does groups.
+func TestPartitionClose(t *testing.T) {
 	for _, n := range []plan.Node{
 		{Limit: 2, Order: []plan.Order{{Col: 1, Desc: true}}, Keys: []int{2, 0}},
 		{Limit: 2, Offset: 1, Order: []plan.Order{{Col: 1}}, Rank: "rank", Keys: []int{2}},
+		{Limit: -1, Order: []plan.Order{{Col: 1}}, Rank: "dense_rank", Keys: []int{2}, Op: plan.Over},
 	} {
 		in := scanOf(1, eventInput...)
 		in.Time, in.TimeEnd = 3, n.Rank == ""
 		x := exchangeOf(2, in, n.Keys...)
 		x.Time, x.TimeEnd = in.Time, in.TimeEnd
-		n.ID, n.Op, n.Inputs, n.Out = 3, plan.TopN, []*plan.Node{x}, eventInput
+		n.ID, n.Inputs, n.Out = 3, []*plan.Node{x}, eventInput
+		if n.Op == "" {
+			n.Op = plan.TopN
+		} else {
+			n.Aggs = []plan.AggCall{aggCall("dense_rank", types.Int8)}
+		}
 		n.Time, n.TimeEnd = in.Time, in.TimeEnd
 		if n.Rank != "" {
 			n.Out = append(slices.Clone(eventInput), column("r", types.Int8))

@@ -217,6 +217,55 @@ func (g *groupTime) restoreTime(wm int64) {
 	g.forgetTime()
 }
 
+// partTime is what a partition of rows in a tree needs to be closed.
+type partTime struct {
+	there    bool // when the step began
+	time     int64
+	timeless bool // its time is NULL: it is never closed
+}
+
+// partTime describes the partition of row i, before its first change in a step.
+func (g *groupTime) partTime(cur *state.Cursor, prefix []byte, b *delta.Batch, i int) partTime {
+	if !g.closing {
+		return partTime{}
+	}
+	v := b.Cols[g.timeCol]
+	return partTime{there: hasPrefix(cur, string(prefix)), time: v.I[i], timeless: v.Null(i)}
+}
+
+// partChanged keeps the index of partitions, behind the step's changes.
+func (g *groupTime) partChanged(cur *state.Cursor, prefix string, p *partTime) {
+	if !g.closing || p.timeless {
+		return
+	}
+	switch there := hasPrefix(cur, prefix); {
+	case there && !p.there:
+		g.closeIdx.add([]byte(prefix), p.time, 1)
+	case p.there && !there:
+		g.closeIdx.add([]byte(prefix), p.time, -1)
+	}
+}
+
+// advanceParts drops the partitions of set that the watermark has closed.
+func (g *groupTime) advanceParts(wm int64, set *state.Tree, cur *state.Cursor) (int64, error) {
+	if wm <= g.wm || !g.closing {
+		return wm, nil
+	}
+	g.wm = wm
+	return wm, g.closeIdx.take(g.limit(), func(key []byte) error {
+		dropPrefix(set, cur, key)
+		return set.Err()
+	})
+}
+
+func hasPrefix(cur *state.Cursor, prefix string) bool {
+	if !cur.Seek([]byte(prefix)) {
+		return false
+	}
+	k := cur.Key()
+	return len(k) >= len(prefix) && string(k[:len(prefix)]) == prefix
+}
+
 // dropPrefix removes all keys of a tree that begin with prefix.
 func dropPrefix(t *state.Tree, cur *state.Cursor, prefix []byte) {
 	var ks Keys

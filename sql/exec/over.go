@@ -29,11 +29,13 @@ type over struct {
 	keyCols []*delta.Vec
 	key     []byte
 	out     rowsOut
+	groupTime
 }
 
 type overPart struct {
 	prefix   string
 	from, to int32 // its entries in was
+	partTime
 }
 
 // overList is output rows: each the input row as the tree has it, then its
@@ -51,6 +53,7 @@ func (l *overList) bytes(e *overEntry) []byte { return l.buf[e.off:e.end] }
 var (
 	_ Operator = (*over)(nil)
 	_ Stepper  = (*over)(nil)
+	_ Restorer = (*over)(nil)
 )
 
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
@@ -61,13 +64,19 @@ func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
 			return nil, err
 		}
 	}
+	o.initTime(n, b, n.Keys)
 	o.set = b.tree(n, 0, worker)
 	o.cur = o.set.Cursor()
+	o.openTime(n, b, 1, worker)
 	return o, nil
 }
 
 // Apply adds the rows of b to their partitions.
 func (o *over) Apply(_ int, b *delta.Batch, _ Emit) error {
+	b, err := o.dropLate(b)
+	if err != nil || b.N == 0 {
+		return err
+	}
 	o.keyCols = pick(o.keyCols, b, o.n.Keys)
 	if len(o.n.Keys) > 0 {
 		o.enc.Encode(o.keyCols, b.N)
@@ -78,7 +87,7 @@ func (o *over) Apply(_ int, b *delta.Batch, _ Emit) error {
 		if len(o.n.Keys) > 0 {
 			prefix = o.enc.At(i)
 		}
-		if err := o.touch(prefix); err != nil {
+		if err := o.touch(prefix, b, i); err != nil {
 			return err
 		}
 		k := append(o.key[:0], prefix...)
@@ -93,12 +102,13 @@ func (o *over) Apply(_ int, b *delta.Batch, _ Emit) error {
 	return o.set.Err()
 }
 
-// touch notes that a partition changes.
-func (o *over) touch(prefix []byte) error {
+// touch notes that the partition of row i changes.
+func (o *over) touch(prefix []byte, b *delta.Batch, i int) error {
 	if _, ok := o.parts[string(prefix)]; ok {
 		return nil
 	}
 	p := overPart{prefix: string(prefix), from: int32(len(o.was.entries))}
+	p.partTime = o.partTime(o.cur, prefix, b, i)
 	if err := o.compute(p.prefix, &o.was); err != nil {
 		return err
 	}
@@ -204,6 +214,7 @@ func (o *over) Finish(out Emit) error {
 		if err := o.compute(t.prefix, &o.now); err != nil {
 			return err
 		}
+		o.partChanged(o.cur, t.prefix, &t.partTime)
 		was, now := o.was.entries[t.from:t.to], o.now.entries
 		for len(was) > 0 || len(now) > 0 {
 			c := 1
@@ -252,15 +263,21 @@ func (o *over) forget() {
 	o.now.clear()
 }
 
-// Advance has nothing to close.
-func (o *over) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(o.n, wm), nil }
+// Advance drops the partitions that the watermark has closed.
+func (o *over) Advance(wm []int64, _ Emit) (int64, error) {
+	return o.advanceParts(inputTime(o.n, wm), o.set, o.cur)
+}
 
 // Commit and Rollback end a step.
-func (o *over) Commit() { o.forget() }
+func (o *over) Commit() { o.forget(); o.commitTime() }
 func (o *over) Rollback() {
 	o.forget()
 	o.out.b = nil
+	o.rollbackTime()
 }
+
+// Restore takes the watermark up after a restart.
+func (o *over) Restore(wm []int64) { o.restoreTime(inputTime(o.n, wm)) }
 
 // Held returns the memory of what the step remembers.
 func (o *over) Held() int64 {

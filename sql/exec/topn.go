@@ -54,9 +54,7 @@ type topPart struct {
 	from, to int32 // its entries in was
 	count    int64 // bounded: rows kept
 	bound    []byte
-	there    bool  // when the step began
-	time     int64 // with closing
-	timeless bool  // its time is NULL
+	partTime
 }
 
 // topList is visible rows, in order.
@@ -155,11 +153,7 @@ func (t *topN) touch(prefix []byte, b *delta.Batch, i int) (*topPart, error) {
 		return &t.touched[i], nil
 	}
 	p := topPart{prefix: string(prefix), from: int32(len(t.was.entries))}
-	if t.closing {
-		p.there = t.has(p.prefix)
-		p.timeless = b.Cols[t.timeCol].Null(i)
-		p.time = b.Cols[t.timeCol].I[i]
-	}
+	p.partTime = t.partTime(t.cur, prefix, b, i)
 	if err := t.visible(p.prefix, &t.was); err != nil {
 		return nil, err
 	}
@@ -173,15 +167,6 @@ func (t *topN) touch(prefix []byte, b *delta.Batch, i int) (*topPart, error) {
 	t.parts[p.prefix] = int32(len(t.touched))
 	t.touched = append(t.touched, p)
 	return &t.touched[len(t.touched)-1], t.set.Err()
-}
-
-// has tells whether a partition has rows.
-func (t *topN) has(prefix string) bool {
-	if !t.cur.Seek([]byte(prefix)) {
-		return false
-	}
-	k := t.cur.Key()
-	return len(k) >= len(prefix) && string(k[:len(prefix)]) == prefix
 }
 
 // addBounded adds a row unless to rows before it are there already, and drops
@@ -304,14 +289,7 @@ func (t *topN) Finish(out Emit) error {
 		if err := t.diff(t.was.entries[p.from:p.to], out); err != nil {
 			return err
 		}
-		if t.closing && !p.timeless {
-			switch there := t.has(p.prefix); {
-			case there && !p.there:
-				t.closeIdx.add([]byte(p.prefix), p.time, 1)
-			case p.there && !there:
-				t.closeIdx.add([]byte(p.prefix), p.time, -1)
-			}
-		}
+		t.partChanged(t.cur, p.prefix, &p.partTime)
 		if t.prune {
 			if err := t.pruneRest(p.prefix); err != nil {
 				return err
@@ -408,15 +386,7 @@ func (t *topN) forget() {
 
 // Advance drops the partitions that the watermark has closed.
 func (t *topN) Advance(wm []int64, _ Emit) (int64, error) {
-	w := inputTime(t.n, wm)
-	if w <= t.wm || !t.closing {
-		return w, nil
-	}
-	t.wm = w
-	return w, t.closeIdx.take(t.limit(), func(key []byte) error {
-		dropPrefix(t.set, t.cur, key)
-		return t.set.Err()
-	})
+	return t.advanceParts(inputTime(t.n, wm), t.set, t.cur)
 }
 
 // Commit and Rollback end a step.
