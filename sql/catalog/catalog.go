@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -125,42 +126,72 @@ func (o *Object) Column(name string) int {
 
 // Catalog is the objects at one moment. It is immutable.
 type Catalog struct {
+	base layer
+	over layer     // hides what base has; nil there: dropped
+	Env  *expr.Env // the built-in functions and those that CREATE FUNCTION bound
+}
+
+// layer is a part of a catalog. Two of them make a change cost about the root of
+// the catalog's size.
+type layer struct {
 	objects map[uint64]*Object
 	names   map[string]*Object // schema.name of relations, sinks and indexes: they share a name space
-	Env     *expr.Env          // the built-in functions and those that CREATE FUNCTION bound
 }
+
+func newLayer() layer { return layer{map[uint64]*Object{}, map[string]*Object{}} }
 
 // New returns a catalog of the virtual relations given.
 func New(virtual []*Object, env *expr.Env) *Catalog {
-	c := &Catalog{objects: map[uint64]*Object{}, names: map[string]*Object{}, Env: env}
+	c := &Catalog{base: newLayer(), over: newLayer(), Env: env}
 	for _, o := range virtual {
 		c.put(o)
 	}
 	return c
 }
 
+func (c *Catalog) named(name string) *Object {
+	if o, ok := c.over.names[name]; ok {
+		return o
+	}
+	return c.base.names[name]
+}
+
+// each calls fn for every object, in no order.
+func (c *Catalog) each(fn func(o *Object)) {
+	for id, o := range c.base.objects {
+		if _, hidden := c.over.objects[id]; !hidden {
+			fn(o)
+		}
+	}
+	for _, o := range c.over.objects {
+		if o != nil {
+			fn(o)
+		}
+	}
+}
+
 func (c *Catalog) put(o *Object) {
-	c.objects[o.ID] = o
+	c.over.objects[o.ID] = o
 	if o.Kind != Function {
-		c.names[o.Schema+"."+o.Name] = o
+		c.over.names[o.Schema+"."+o.Name] = o
 	}
 }
 
 func (c *Catalog) drop(id uint64) {
-	o := c.objects[id]
+	o := c.ByID(id)
 	if o == nil {
 		return
 	}
-	delete(c.objects, id)
-	if k := o.Schema + "." + o.Name; c.names[k] == o {
-		delete(c.names, k)
+	c.over.objects[id] = nil
+	if k := o.Schema + "." + o.Name; c.named(k) == o {
+		c.over.names[k] = nil
 	}
 }
 
 // Change returns a catalog in which drop is gone and put is there. env, when not
 // nil, replaces Env.
 func (c *Catalog) Change(put []*Object, drop []uint64, env *expr.Env) *Catalog {
-	n := &Catalog{objects: maps.Clone(c.objects), names: maps.Clone(c.names), Env: c.Env}
+	n := &Catalog{base: c.base, over: layer{maps.Clone(c.over.objects), maps.Clone(c.over.names)}, Env: c.Env}
 	if env != nil {
 		n.Env = env
 	}
@@ -171,11 +202,32 @@ func (c *Catalog) Change(put []*Object, drop []uint64, env *expr.Env) *Catalog {
 		n.drop(o.ID)
 		n.put(o)
 	}
+	if k := len(n.over.objects); k > 32 && k*k > len(n.base.objects) {
+		n.base = layer{merged(n.base.objects, n.over.objects), merged(n.base.names, n.over.names)}
+		n.over = newLayer()
+	}
 	return n
 }
 
+func merged[K comparable](base, over map[K]*Object) map[K]*Object {
+	out := maps.Clone(base)
+	for k, o := range over {
+		if o == nil {
+			delete(out, k)
+		} else {
+			out[k] = o
+		}
+	}
+	return out
+}
+
 // ByID returns an object, or nil.
-func (c *Catalog) ByID(id uint64) *Object { return c.objects[id] }
+func (c *Catalog) ByID(id uint64) *Object {
+	if o, ok := c.over.objects[id]; ok {
+		return o
+	}
+	return c.base.objects[id]
+}
 
 // Lookup finds a relation, sink or index by its name's parts: name, schema.name
 // or database.schema.name. An unqualified name is looked for in path. nil: there
@@ -186,13 +238,13 @@ func (c *Catalog) Lookup(parts, path []string) *Object {
 		return nil
 	case 1:
 		for _, s := range path {
-			if o := c.names[s+"."+parts[0]]; o != nil {
+			if o := c.named(s + "." + parts[0]); o != nil {
 				return o
 			}
 		}
 		return nil
 	}
-	return c.names[parts[len(parts)-2]+"."+parts[len(parts)-1]]
+	return c.named(parts[len(parts)-2] + "." + parts[len(parts)-1])
 }
 
 // Relation is Lookup of what can stand in FROM; 42P01 with a hint when there is
@@ -216,14 +268,14 @@ func (c *Catalog) Relation(parts, path []string, pos int) (*Object, error) {
 // similar returns the user's relation whose name differs least, if by little.
 func (c *Catalog) similar(name string) string {
 	best, bestD := "", 3
-	for _, o := range c.objects {
+	c.each(func(o *Object) {
 		if o.Schema != Public || !o.IsRelation() {
-			continue
+			return
 		}
 		if d := distance(name, o.Name); d < bestD || d == bestD && best != "" && o.Name < best {
 			best, bestD = o.Name, d
 		}
-	}
+	})
 	if bestD*2 >= len(name) {
 		return ""
 	}
@@ -252,23 +304,21 @@ func distance(a, b string) int {
 
 // All returns every object by ascending ID.
 func (c *Catalog) All() []*Object {
-	return slices.SortedFunc(maps.Values(c.objects), func(a, b *Object) int {
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	out := make([]*Object, 0, len(c.base.objects)+len(c.over.objects))
+	c.each(func(o *Object) { out = append(out, o) })
+	slices.SortFunc(out, func(a, b *Object) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 // Dependants returns the objects that depend on id directly, by ascending ID;
 // internal relations of id are not among them.
 func (c *Catalog) Dependants(id uint64) []*Object {
 	var out []*Object
-	for _, o := range c.objects {
+	c.each(func(o *Object) {
 		if slices.Contains(o.Depends, id) || o.Kind == Index && o.On == id {
 			out = append(out, o)
 		}
-	}
+	})
 	slices.SortFunc(out, func(a, b *Object) int { return int(a.ID) - int(b.ID) })
 	return out
 }
