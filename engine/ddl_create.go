@@ -20,6 +20,10 @@ func (x *ddlRun) createTable(s *ast.CreateTable) error {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "a table has no options").At(s.Options[0].Offset()).
 			WithHint("CREATE SOURCE reads from a connector.")
 	}
+	if s.Watermark != nil {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "a watermark of a table is not supported yet").At(s.Watermark.Offset()).
+			WithHint("WATERMARK is for sources.")
+	}
 	if len(s.Includes) > 0 || s.Format != nil {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "INCLUDE and FORMAT are for sources").At(s.Offset())
 	}
@@ -91,6 +95,9 @@ func (x *ddlRun) createSource(s *ast.CreateSource) error {
 	if _, err := newKept(o.Options); err != nil {
 		return err
 	}
+	if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, deadObject(o).Name}}, false); err != nil {
+		return err
+	}
 	src, err := newSource(o)
 	if err != nil {
 		return err
@@ -104,11 +111,9 @@ func (e *Engine) addSource(s *source) {
 	e.assign(o)
 	e.sources[o.ID] = s
 	put := []*catalog.Object{o}
-	if d := deadObject(o); e.currentCatalog().Lookup([]string{d.Schema, d.Name}, nil) == nil {
-		s.dead = e.addKept(d, o.Options)
-		put = append(put, d)
-	}
-	e.change(put, nil, nil)
+	d := deadObject(o)
+	s.dead = e.addKept(d, o.Options)
+	e.change(append(put, d), nil, nil)
 }
 
 // addKept makes an internal relation.
@@ -219,6 +224,11 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 		Columns: relationColumns(cols), PrimaryKey: keys, AppendOnly: root.AppendOnly,
 		Plan: root, Depends: deps, Time: root.Time, TimeEnd: root.TimeEnd,
 	}
+	if hasLate(root) {
+		if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, lateObject(o).Name}}, false); err != nil {
+			return err
+		}
+	}
 	return x.install(o, nil)
 }
 
@@ -243,7 +253,7 @@ func (x *ddlRun) install(o *catalog.Object, conn connector.Sink) error {
 			j.rel = newRelation(o)
 			e.attach(j.rel.main)
 			e.relations[o.ID] = j.rel
-			if l := lateObject(o); hasLate(o.Plan) && e.currentCatalog().Lookup([]string{l.Schema, l.Name}, nil) == nil {
+			if l := lateObject(o); hasLate(o.Plan) {
 				j.late = e.addKept(l, o.Options)
 				put = append(put, l)
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/streamsql/streamsql/sql/delta"
@@ -40,6 +41,16 @@ func (x *writeRun) prepare() error {
 			x.unique = append(x.unique, a)
 		}
 	}
+	// The key that ON CONFLICT is about decides before the others are looked at.
+	slices.SortStableFunc(x.unique, func(a, b *arrangement) int {
+		switch ka, kb := x.aboutKey(a), x.aboutKey(b); {
+		case ka && !kb:
+			return -1
+		case kb && !ka:
+			return 1
+		}
+		return 0
+	})
 	env := x.e.currentCatalog().Env
 	compile := func(list []*expr.Expr) (out []*expr.Program, err error) {
 		for _, s := range list {
@@ -88,15 +99,27 @@ func (x *writeRun) insertRow(b *delta.Batch, i int) error {
 		if old == nil {
 			continue
 		}
-		switch x.w.Conflict {
-		case "nothing":
-			return nil
-		case "update":
-			return x.conflictUpdate(old, b, i)
+		if x.aboutKey(a) {
+			switch x.w.Conflict {
+			case "nothing":
+				return nil
+			case "update":
+				return x.conflictUpdate(old, b, i)
+			}
 		}
 		return x.violation(a, b, i)
 	}
 	return x.put(b, i)
+}
+
+// aboutKey tells whether ON CONFLICT is about the key of a unique arrangement.
+func (x *writeRun) aboutKey(a *arrangement) bool {
+	if x.w.ConflictKeys == nil {
+		return true
+	}
+	key := slices.Clone(a.order[:a.keys])
+	slices.Sort(key)
+	return slices.Equal(key, x.w.ConflictKeys)
 }
 
 // put adds a row that was checked and counts it.

@@ -164,6 +164,7 @@ type Write struct {
 	// Conflict says what an inserted row does whose key is there already:
 	// "" (an error), nothing, update.
 	Conflict     string
+	ConflictKeys []int        // sorted: the unique key that Conflict is about; nil: any
 	ConflictSet  []*expr.Expr // over the existing row's columns, then the new row's: the row to store
 	ConflictCond *expr.Expr   // update only if true; nil: always
 	Returning    []*expr.Expr // over the row inserted, updated (as it is now) or deleted; nil: none

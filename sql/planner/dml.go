@@ -292,16 +292,14 @@ func (b *binder) conflict(w *plan.Write, o *catalog.Object, s *ast.Insert) {
 			cols = append(cols, columnAt(o, n, pos))
 		}
 		slices.Sort(cols)
-		pk := slices.Clone(o.PrimaryKey)
-		slices.Sort(pk)
-		if !slices.Equal(slices.Compact(cols), pk) || len(pk) == 0 {
+		cols = slices.Compact(cols)
+		if !b.uniqueOn(o, cols) {
 			panic(sqlerr.New("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification").At(pos))
 		}
+		w.ConflictKeys = cols
 	}
 	if len(oc.Set) == 0 {
-		if len(o.PrimaryKey) > 0 {
-			w.Conflict = "nothing"
-		}
+		w.Conflict = "nothing"
 		return
 	}
 	if len(oc.Columns) == 0 {
@@ -325,6 +323,25 @@ func (b *binder) conflict(w *plan.Write, o *catalog.Object, s *ast.Insert) {
 		c.clause = "WHERE"
 		w.ConflictCond = b.toPositions(c.cond(oc.Where), all)
 	}
+}
+
+// uniqueOn tells whether the primary key or a unique index of o has exactly the
+// columns cols, which are sorted.
+func (b *binder) uniqueOn(o *catalog.Object, cols []int) bool {
+	same := func(key []int) bool {
+		key = slices.Clone(key)
+		slices.Sort(key)
+		return len(key) > 0 && slices.Equal(key, cols)
+	}
+	if same(o.PrimaryKey) {
+		return true
+	}
+	for _, d := range b.p.Catalog.Dependants(o.ID) {
+		if d.Kind == catalog.Index && d.Unique && same(d.Keys) {
+			return true
+		}
+	}
+	return false
 }
 
 // assignments binds SET into vals, a value for each column.
