@@ -15,16 +15,18 @@ import (
 // binder turns the syntax of one statement into logical relations. Its methods
 // report errors by panicking with an *sqlerr.Error, which catch returns.
 type binder struct {
-	p      *Planner
-	env    *expr.Env
-	cat    *catalog.Catalog
-	path   []string
-	cols   []colInfo
-	deps   []uint64
-	params []*expr.Expr // of $1 …; one node each, so that its type is found once for all uses
-	view   bool         // the plan is maintained
-	ctes   *cteScope
-	views  []uint64 // being expanded
+	p       *Planner
+	env     *expr.Env
+	cat     *catalog.Catalog
+	path    []string
+	cols    []colInfo
+	deps    []uint64
+	params  []*expr.Expr // of $1 …; one node each, so that its type is found once for all uses
+	view    bool         // the plan is maintained
+	ctes    *cteScope
+	views   []uint64 // being expanded
+	cloned  int      // operators that clone copied
+	queries int      // SELECTs bound
 }
 
 func (p *Planner) binder() *binder {
@@ -227,7 +229,7 @@ type cteScope struct {
 	columns []string
 	env     *cteScope // what the query itself sees
 	pos     int
-	busy    bool
+	used    bool
 }
 
 // column resolves a, t.a or s.t.a.

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/streamsql/streamsql/sql/ast"
@@ -123,9 +124,47 @@ func (c *exprCtx) call(x *ast.Call) *expr.Expr {
 		b.common(xs, strings.ToUpper(name), pos)
 		return b.call(name, pos, xs...)
 	}
+	if b.env.IsSet(name) && b.env.Funcs[name] == nil && len(expr.Overloads(name)) == 0 {
+		return c.setCall(x, name, args)
+	}
 	e := b.call(name, pos, c.bindAll(args)...)
 	b.dependFunc(name)
 	return e
+}
+
+// setCall binds a set-returning function in a SELECT list: each row of the query
+// comes once for each row of the set.
+func (c *exprCtx) setCall(x *ast.Call, name string, args []ast.Expr) *expr.Expr {
+	b, pos := c.b, x.Offset()
+	if c.sets == nil || c.inAgg {
+		panic(sqlerr.New(sqlerr.FeatureNotSupported, "set-returning functions are not allowed in %s", c.clause).At(pos))
+	}
+	inner := *c
+	inner.sets, inner.clause = nil, "the arguments of a set-returning function"
+	key, xs, cols, _, err := b.env.SetFunc(name, inner.bindAll(args), pos)
+	must(err, pos)
+	b.settle(&expr.Expr{Args: xs})
+	if len(cols) != 1 {
+		panic(unsupported(pos, "a set of several columns in a SELECT list"))
+	}
+	for _, s := range *c.sets {
+		if s.key == key && slices.EqualFunc(s.args, xs, same) {
+			return b.colAt(s.id, pos)
+		}
+	}
+	if len(*c.sets) > 0 {
+		panic(unsupported(pos, "more than one set-returning function in a SELECT list"))
+	}
+	s := &setBind{id: b.newCol(name, cols[0]), key: key, args: xs}
+	*c.sets = append(*c.sets, s)
+	return b.colAt(s.id, pos)
+}
+
+// setBind is a set-returning function in a SELECT list.
+type setBind struct {
+	id   int
+	key  string
+	args []*expr.Expr
 }
 
 // noFunction gives the error for a function that does not exist, nil if it does.
@@ -211,7 +250,7 @@ func (c *exprCtx) aggregate(x *ast.Call, name string) *expr.Expr {
 		panic(unsupported(pos, "VARIADIC in a call"))
 	}
 	inner := *c
-	inner.aggs, inner.wins, inner.inAgg, inner.subs = nil, nil, true, &c.aggs.subs
+	inner.aggs, inner.wins, inner.sets, inner.inAgg, inner.subs = nil, nil, nil, true, &c.aggs.subs
 	f, args := c.aggArgs(&inner, x, name)
 	a := &aggBind{f: f, args: args, distinct: x.Distinct && f.Kind != expr.AggMin && f.Kind != expr.AggMax}
 	if x.Filter != nil {

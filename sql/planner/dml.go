@@ -390,17 +390,12 @@ func (b *binder) assignments(c *exprCtx, o *catalog.Object, sets []*ast.Assign, 
 				put(n, v.Items[i], nil, s.Offset())
 			}
 		case *ast.ScalarSubquery:
-			q := c.subquery(v.Query)
-			if len(q.cols) != len(s.Columns) {
+			xs := c.rowSubquery(v)
+			if len(xs) != len(s.Columns) {
 				panic(sqlerr.New(sqlerr.Syntax, "number of columns does not match number of values").At(s.Offset()))
 			}
-			var aggs []aggCall
-			for _, col := range q.cols {
-				aggs = append(aggs, b.aggOf("single_value", col.id))
-			}
-			c.one(aggregate(b.closed(q), nil, aggs))
 			for i, n := range s.Columns {
-				put(n, nil, b.col(aggs[i].id), s.Offset())
+				put(n, nil, xs[i], s.Offset())
 			}
 		default:
 			panic(sqlerr.New(sqlerr.FeatureNotSupported, "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression").At(s.Value.Offset()))

@@ -19,11 +19,11 @@ type exprCtx struct {
 	// that the expression is over, and is to be joined to it before the expression
 	// is computed. nil: subqueries cannot stand here.
 	subs *[]*rel
-	aggs *aggList // nil: aggregates cannot stand here
-	wins *winList // nil: window functions cannot stand here
+	aggs *aggList    // nil: aggregates cannot stand here
+	wins *winList    // nil: window functions cannot stand here
+	sets *[]*setBind // nil: set-returning functions cannot stand here
 	// inAgg is set inside the arguments of an aggregate.
-	inAgg bool
-	// excluded serves ON CONFLICT DO UPDATE.
+	inAgg  bool
 	noSubs string // what to say of a subquery, when subs is nil
 }
 
@@ -206,8 +206,11 @@ func (c *exprCtx) binary(x *ast.Binary) *expr.Expr {
 	}
 	checkOperatorSchema(x.Schema, x.Op, x.Offset())
 	if l, ok := x.L.(*ast.Row); ok {
-		if r, ok := x.R.(*ast.Row); ok {
+		switch r := x.R.(type) {
+		case *ast.Row:
 			return c.rows(x.Op, c.bindAll(l.Items), c.bindAll(r.Items), x.Offset())
+		case *ast.ScalarSubquery:
+			return c.rows(x.Op, c.bindAll(l.Items), c.rowSubquery(r), x.Offset())
 		}
 	}
 	return c.b.call(x.Op, x.Offset(), c.bind(x.L), c.bind(x.R))

@@ -130,6 +130,7 @@ func (b *binder) scan(o *catalog.Object) (*rel, []nameCol) {
 }
 
 func (b *binder) cte(c *cteScope) (*rel, *rangeVar) {
+	c.used = true
 	saved := b.ctes
 	b.ctes = c.env
 	defer func() { b.ctes = saved }()

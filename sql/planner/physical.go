@@ -120,7 +120,7 @@ func (y *physical) build(r *rel) *phys {
 		return y.agg(r)
 	case opDistinct:
 		in := y.build(r.in[0])
-		in = y.exchange(in, in.out)
+		in = y.exchange(in, alongside(in, in.out))
 		p := y.node(plan.Distinct, in.out, in)
 		p.parts, p.single = in.parts, in.single
 		p.n.AppendOnly = in.n.AppendOnly
@@ -351,6 +351,41 @@ func (y *physical) exchange(in *phys, keys []int) *phys {
 	return p
 }
 
+// alongside gives keys in the order of a partitioning of in by the same columns,
+// if there is one, so that no exchange is needed.
+func alongside(in *phys, keys []int) []int {
+	want := setOf(keys)
+	for _, p := range in.parts {
+		if s := setOf(p); len(p) == len(keys) && s.within(want) && want.within(s) {
+			return p
+		}
+	}
+	return keys
+}
+
+// alongsidePairs does so for the keys of a join.
+func alongsidePairs(l, r *phys, lk, rk []int) ([]int, []int) {
+	for side, in := range []*phys{l, r} {
+		mine, other := lk, rk
+		if side == 1 {
+			mine, other = rk, lk
+		}
+		order := alongside(in, mine)
+		if slices.Equal(order, mine) || len(setOf(mine).list()) != len(mine) {
+			continue
+		}
+		paired := make([]int, len(order))
+		for i, c := range order {
+			paired[i] = other[slices.Index(mine, c)]
+		}
+		if side == 1 {
+			return paired, order
+		}
+		return order, paired
+	}
+	return lk, rk
+}
+
 func (y *physical) join(r *rel) *phys {
 	b := y.b
 	l, rr := y.build(r.in[0]), y.build(r.in[1])
@@ -384,6 +419,7 @@ func (y *physical) join(r *rel) *phys {
 	} else {
 		residual = append(residual, safe...)
 	}
+	lk, rk = alongsidePairs(l, rr, lk, rk)
 	lt, rt := l.n.TimeCol(), rr.n.TimeCol()
 	l, rr = y.exchange(l, lk), y.exchange(rr, rk)
 	semi := r.kind == plan.Semi || r.kind == plan.Anti
@@ -457,12 +493,14 @@ func (y *physical) aggCalls(aggs []aggCall, out []int) []plan.AggCall {
 
 func (y *physical) agg(r *rel) *phys {
 	in := y.build(r.in[0])
-	in = y.exchange(in, r.keys)
-	p := y.node(plan.Agg, r.out, in)
-	p.n.Keys = y.positions(r.keys, in.out)
+	keys := alongside(in, r.keys)
+	in = y.exchange(in, keys)
+	out := append(slices.Clone(keys), r.out[len(r.keys):]...)
+	p := y.node(plan.Agg, out, in)
+	p.n.Keys = y.positions(keys, in.out)
 	p.n.Aggs = y.aggCalls(r.aggs, in.out)
-	if p.single = len(r.keys) == 0; !p.single {
-		p.parts = [][]int{slices.Clone(r.keys)}
+	if p.single = len(keys) == 0; !p.single {
+		p.parts = [][]int{slices.Clone(keys)}
 	}
 	if i := slices.Index(p.n.Keys, in.n.TimeCol()); i >= 0 {
 		p.n.Time, p.n.TimeEnd = i+1, in.n.TimeEnd
@@ -479,10 +517,12 @@ func keyedTime(p, in *phys) {
 }
 
 func (y *physical) topN(r *rel) *phys {
-	in := y.exchange(y.build(r.in[0]), r.keys)
+	in := y.build(r.in[0])
+	keys := alongside(in, r.keys)
+	in = y.exchange(in, keys)
 	out := append(slices.Clone(in.out), r.added()...)
 	p := y.node(plan.TopN, out, in)
-	p.n.Keys, p.n.Order = y.positions(r.keys, in.out), y.orders(r.order, in.out)
+	p.n.Keys, p.n.Order = y.positions(keys, in.out), y.orders(r.order, in.out)
 	p.n.Limit, p.n.Offset, p.n.Ties, p.n.Rank = r.limit, r.offset, r.ties, r.rank
 	p.parts, p.single = in.parts, in.single
 	keyedTime(p, in)
@@ -490,10 +530,12 @@ func (y *physical) topN(r *rel) *phys {
 }
 
 func (y *physical) over(r *rel) *phys {
-	in := y.exchange(y.build(r.in[0]), r.keys)
+	in := y.build(r.in[0])
+	keys := alongside(in, r.keys)
+	in = y.exchange(in, keys)
 	out := append(slices.Clone(in.out), r.added()...)
 	p := y.node(plan.Over, out, in)
-	p.n.Keys, p.n.Order = y.positions(r.keys, in.out), y.orders(r.order, in.out)
+	p.n.Keys, p.n.Order = y.positions(keys, in.out), y.orders(r.order, in.out)
 	p.n.Aggs = y.aggCalls(r.aggs, in.out)
 	p.parts, p.single = in.parts, in.single
 	keyedTime(p, in)

@@ -84,10 +84,17 @@ func (b *binder) coerceCol(r *rel, id int, t types.Type) {
 	b.cols[id].typ = t
 }
 
-// depthLimit bounds the nesting of queries, below what the stack allows.
+// maxQueries bounds the SELECTs of a statement, those of views and WITH queries
+// counted each time that they are read.
+const maxQueries = 20_000
+
+// rawQuery binds a query whose literals may still be of unknown type.
 func (b *binder) rawQuery(q *ast.Query, parent *scope) *output {
 	if q.Emit == ast.EmitOnWindowClose {
 		panic(unsupported(q.Offset(), "EMIT ON WINDOW CLOSE"))
+	}
+	if b.queries++; b.queries > maxQueries {
+		panic(sqlerr.New(sqlerr.TooComplex, "the statement reads too many views or WITH queries").At(q.Offset()))
 	}
 	if q.With != nil {
 		saved := b.ctes
@@ -95,6 +102,16 @@ func (b *binder) rawQuery(q *ast.Query, parent *scope) *output {
 		b.with(q.With)
 	}
 	o := b.body(q.Body, parent, q.OrderBy)
+	if q.With != nil {
+		// What is never read must be right all the same.
+		c := b.ctes
+		for range q.With.CTEs {
+			if !c.used {
+				b.cte(c)
+			}
+			c = c.up
+		}
+	}
 	o.pos = q.Offset()
 	if q.WithTies && len(q.OrderBy) == 0 {
 		panic(sqlerr.New(sqlerr.Syntax, "WITH TIES cannot be specified without ORDER BY clause").At(q.Offset()))
@@ -209,10 +226,6 @@ func (b *binder) with(w *ast.With) {
 		}
 		seen[c.Name] = true
 		b.ctes = &cteScope{up: b.ctes, name: c.Name, query: c.Query, columns: c.Columns, env: b.ctes, pos: c.Offset()}
-	}
-	// One that is never read is checked all the same.
-	for s, n := b.ctes, len(w.CTEs); n > 0; s, n = s.up, n-1 {
-		s.busy = true
 	}
 }
 

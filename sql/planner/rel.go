@@ -6,6 +6,7 @@ import (
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
 )
 
@@ -406,8 +407,15 @@ func (r *rel) renamed(m map[int]int) *rel {
 	return &n
 }
 
+// maxCloned bounds the operators that subqueries multiply.
+const maxCloned = 20_000
+
 // clone copies a relation under new column numbers, which it enters into m.
 func (b *binder) clone(r *rel, m map[int]int) *rel {
+	if b.cloned++; b.cloned > maxCloned {
+		panic(sqlerr.New(sqlerr.TooComplex, "the statement's subqueries are nested too deep").
+			WithHint("A subquery under NOT, OR or in a SELECT list that names columns around it is computed several times."))
+	}
 	in := make([]*rel, len(r.in))
 	for i, x := range r.in {
 		in[i] = b.clone(x, m)

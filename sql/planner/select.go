@@ -98,7 +98,8 @@ func (b *binder) selectBody(q *ast.Select, parent *scope, order []*ast.OrderItem
 
 	var subs []*rel
 	aggs, wins := &aggList{}, &winList{named: q.Windows}
-	c := &exprCtx{b: b, sc: sc, clause: "SELECT", subs: &subs, aggs: aggs, wins: wins}
+	var unnests []*setBind
+	c := &exprCtx{b: b, sc: sc, clause: "SELECT", subs: &subs, aggs: aggs, wins: wins, sets: &unnests}
 	targets := c.targets(q.Targets)
 
 	keys, sets, keySubs := c.groupBy(q.GroupBy, targets)
@@ -135,6 +136,11 @@ func (b *binder) selectBody(q *ast.Select, parent *scope, order []*ast.OrderItem
 		for _, w := range wins.calls {
 			g.replaceWindow(w)
 		}
+		for _, s := range unnests {
+			for i, x := range s.args {
+				s.args[i] = g.replace(x)
+			}
+		}
 		for _, s := range subs {
 			g.checkSub(s)
 		}
@@ -147,7 +153,9 @@ func (b *binder) selectBody(q *ast.Select, parent *scope, order []*ast.OrderItem
 		r = filter(r, conjuncts(nil, having)...)
 	}
 	r = b.windows(r, wins)
-
+	for _, s := range unnests {
+		r = &rel{op: opUnnest, in: []*rel{r}, setF: s.key, exprs: s.args, made: []int{s.id}, out: append(slices.Clone(r.out), s.id)}
+	}
 	return b.finish(r, q, targets, on, sort)
 }
 

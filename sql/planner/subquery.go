@@ -44,6 +44,20 @@ func (c *exprCtx) scalar(x *ast.ScalarSubquery) *expr.Expr {
 	return b.colAt(id, x.Offset())
 }
 
+// rowSubquery is a subquery of one row of several columns.
+func (c *exprCtx) rowSubquery(x *ast.ScalarSubquery) []*expr.Expr {
+	b := c.b
+	o := c.subquery(x.Query)
+	var aggs []aggCall
+	var out []*expr.Expr
+	for _, n := range o.cols {
+		a := b.aggOf("single_value", n.id)
+		aggs, out = append(aggs, a), append(out, b.colAt(a.id, x.Offset()))
+	}
+	c.one(aggregate(b.closed(o), nil, aggs))
+	return out
+}
+
 // exactlyOne tells whether r has one row always.
 func exactlyOne(r *rel) bool {
 	switch r.op {

@@ -69,3 +69,10 @@ select * from t tablesample system (1)
 select a from t limit 1 + 1
 (select a from t order by b limit 1) union all (select b from u) order by 1 limit 3
 select sum(x) from (select a as x from t union all select b from u) s where x > 5
+select generate_series(1, 3), 'x'
+select id, unnest(xs) + 1 as x from arr where id > 1 order by x
+select b, generate_series(1, count(*)::int) from t group by b
+select a from t where generate_series(1, 2) = 1
+select a from t where (a, b) = (select a, b from u)
+with x as (select nope from t) select 1
+select b, a, count(*) from (select distinct a, b from u) s group by b, a
