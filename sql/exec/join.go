@@ -266,7 +266,12 @@ func (j *join) applyKey(in int, g keyGroup, b *delta.Batch, out Emit) error {
 			}
 		}
 	}
-	x.store.begin(g.id, key, sum)
+	settled := weight > 0 && j.n.Settled == in+1
+	if settled {
+		x.store.skip(g.id)
+	} else {
+		x.store.begin(g.id, key, sum)
+	}
 	for k := g.first; k >= 0; k = j.groups.next[k] {
 		i := int(x.at[k])
 		if x.lonely && (weight > 0) == x.semi {
@@ -274,11 +279,13 @@ func (j *join) applyKey(in int, g keyGroup, b *delta.Batch, out Emit) error {
 				return err
 			}
 		}
-		if x.store.keep {
+		if x.store.keep && !settled {
 			x.store.add(x.rows.At(int(k)), b.Weight(i))
 		}
 	}
-	x.store.end()
+	if !settled {
+		x.store.end()
+	}
 	return nil
 }
 

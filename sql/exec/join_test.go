@@ -128,3 +128,80 @@ func testJoin(t *testing.T, seeds int64) {
 		}
 	}
 }
+
+// TestJoinSettled: rows that found their match in what never goes are not kept,
+// and nothing of the answer is missing.
+func TestJoinSettled(t *testing.T) {
+	for _, kind := range []plan.JoinKind{plan.Inner, plan.Left, plan.Right, plan.Semi, plan.Anti} {
+		t.Run(string(kind), func(t *testing.T) {
+			p := joinPlan(kind, 1, false, false)
+			stays := 1 // the input whose rows never go
+			p.Settled = 1
+			if kind == plan.Right {
+				stays, p.Settled = 0, 2
+			}
+			for seed := range int64(6) {
+				taken := map[int64]bool{}
+				gen := func(rng *rand.Rand, scan int) []types.Datum {
+					row := joinRow(rng, scan)
+					k := &row[p.LeftKey[0]]
+					if scan == 1 {
+						k = &row[p.RightKey[0]]
+					}
+					// In its input each key comes once, or, where one match is as good as
+					// many, at times again.
+					if scan == stays && (kind == plan.Semi || kind == plan.Anti || !k.Null) {
+						*k = intD(rng.Int63n(40))
+						if kind != plan.Semi && kind != plan.Anti {
+							for taken[k.I] {
+								k.I++
+							}
+							taken[k.I] = true
+						}
+					} else if !k.Null {
+						*k = intD(rng.Int63n(60))
+					}
+					return row
+				}
+				trial{root: p, gen: gen, model: joinModel(p), keeps: stays + 1}.run(t, seed)
+			}
+		})
+	}
+}
+
+// TestJoinSettledState: a stream that is joined with a table leaves nothing behind.
+func TestJoinSettledState(t *testing.T) {
+	for settled, want := range []int64{1002, 1} {
+		p := joinPlan(plan.Inner, 1, false, false)
+		p.Settled = settled
+		d, out := collect(t, p, 1, false)
+		scans := d.Scans()
+		rng := rand.New(rand.NewSource(1))
+		var left []change
+		for i := range int64(1000) {
+			left = append(left, change{[]types.Datum{intD(7), intD(i), textD("a")}, 1})
+		}
+		for s, cs := range [][]change{1: {{[]types.Datum{intD(0), intD(7), textD("b")}, 1}}, 2: nil} {
+			if s == 2 {
+				s, cs = 0, left
+			}
+			d.Begin(&expr.Context{})
+			for _, b := range batches(rng, scans[s].Out, cs) {
+				if err := d.Push(scans[s], b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			d.Commit()
+		}
+		rows := int64(0)
+		for _, s := range d.Stats() {
+			rows += s.StateRows
+		}
+		if len(out.w) != 1000 || rows != want {
+			t.Errorf("settled %d: %d rows of the answer, %d of state, want %d", settled, len(out.w), rows, want)
+		}
+	}
+}

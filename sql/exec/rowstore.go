@@ -90,6 +90,9 @@ func (s *rowStore) begin(id int32, key []byte, sum int64) {
 	}
 }
 
+// skip leaves entry id as it is: if it was made for nothing, sweep deletes it.
+func (s *rowStore) skip(id int32) { s.gone = append(s.gone, id) }
+
 // add adds w to a row's weight and returns the weight before and after.
 func (s *rowStore) add(row []byte, w int64) (old, new int64) {
 	if w == 0 {

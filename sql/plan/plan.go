@@ -98,16 +98,20 @@ type Node struct {
 	RightKey []int           `json:"right_key,omitempty"`
 	NullSafe bool            `json:"null_safe,omitempty"` // Join: keys compare by IS NOT DISTINCT FROM
 	Residual *expr.Expr      `json:"residual,omitempty"`  // Join: over left then right columns
-	Keys     []int           `json:"keys,omitempty"`      // Agg, TopN, Over, Exchange
-	Aggs     []AggCall       `json:"aggs,omitempty"`
-	Order    []Order         `json:"order,omitempty"`
-	Limit    int64           `json:"limit,omitempty"` // TopN; -1: none
-	Offset   int64           `json:"offset,omitempty"`
-	Ties     bool            `json:"ties,omitempty"`
-	Rank     string          `json:"rank,omitempty"` // "", row_number, rank, dense_rank
-	SetOp    string          `json:"set_op,omitempty"`
-	All      bool            `json:"all,omitempty"`
-	Window   *WindowSpec     `json:"window,omitempty"`
+	// Settled is one more than the input of a Join whose rows need not be kept once
+	// they have their match (0: none): the other input's rows never go, and where
+	// matches are counted, no two of them have the same key.
+	Settled int         `json:"settled,omitempty"`
+	Keys    []int       `json:"keys,omitempty"` // Agg, TopN, Over, Exchange
+	Aggs    []AggCall   `json:"aggs,omitempty"`
+	Order   []Order     `json:"order,omitempty"`
+	Limit   int64       `json:"limit,omitempty"` // TopN; -1: none
+	Offset  int64       `json:"offset,omitempty"`
+	Ties    bool        `json:"ties,omitempty"`
+	Rank    string      `json:"rank,omitempty"` // "", row_number, rank, dense_rank
+	SetOp   string      `json:"set_op,omitempty"`
+	All     bool        `json:"all,omitempty"`
+	Window  *WindowSpec `json:"window,omitempty"`
 
 	// Keep, of a Map whose expressions are volatile over rows that can change: what
 	// was made of a row is kept and taken back with it. Its input is exchanged by

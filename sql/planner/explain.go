@@ -198,6 +198,9 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		}
 		notes = append(notes, kind+n.Out[t].Name)
 	}
+	if n.Settled > 0 {
+		notes = append(notes, "keeps no matched rows of its "+[]string{"left", "right"}[n.Settled-1])
+	}
 	if n.AppendOnly {
 		notes = append(notes, "append-only")
 	}

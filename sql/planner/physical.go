@@ -444,6 +444,11 @@ func (y *physical) join(r *rel) *phys {
 			p.parts = append(p.parts, rk)
 		}
 	}
+	if p.n.Residual == nil && y.settles(r.kind != plan.Right && r.kind != plan.Full, semi, rr, r.in[1], rk) {
+		p.n.Settled = 1
+	} else if p.n.Residual == nil && y.settles(r.kind == plan.Inner || r.kind == plan.Right, false, l, r.in[0], lk) {
+		p.n.Settled = 2
+	}
 	switch r.kind {
 	case plan.Inner:
 		p.n.AppendOnly = l.n.AppendOnly && rr.n.AppendOnly
@@ -473,6 +478,25 @@ func (y *physical) join(r *rel) *phys {
 		timed(rt, 1)
 	}
 	return p
+}
+
+// settles tells whether rows that found their match in the other input of a join,
+// built from r and joined by key, have nothing more to wait for. semi: one match
+// is as good as many.
+func (y *physical) settles(kind, semi bool, other *phys, r *rel, key []int) bool {
+	if !kind || !y.b.view || !other.n.AppendOnly || len(key) == 0 {
+		return false
+	}
+	unique, ok := y.b.uniqueKey(r)
+	if semi || !ok {
+		return semi
+	}
+	for _, c := range unique {
+		if !slices.Contains(key, c) {
+			return false
+		}
+	}
+	return true
 }
 
 func (y *physical) aggCalls(aggs []aggCall, out []int) []plan.AggCall {
