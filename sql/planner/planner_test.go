@@ -30,6 +30,7 @@ create source auction (id bigint, seller bigint, category int, date_time timesta
   watermark for date_time as date_time) with (connector = 'nexmark');
 create view v as select a, b + 1 as b1, c from t where b > 0;
 create table arr (id int primary key, xs int[], n text[]);
+create table cat (id bigint primary key, name text) append only;
 `
 
 func testCatalog(t testing.TB) *catalog.Catalog {

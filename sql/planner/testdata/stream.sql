@@ -22,3 +22,8 @@ create materialized view m as select * from session(bid, date_time, interval '10
 create materialized view m as select * from pg_class
 create materialized view m as select distinct bidder from bid
 create materialized view m as select bidder, price from bid union all select seller, 0 from auction
+create materialized view m as select b.price, c.name from bid b join cat c on c.id = b.auction
+create materialized view m as select b.price, c.name from bid b join cat c on c.name = b.channel
+create materialized view m as select price from bid where not exists (select 1 from cat where name = channel)
+create materialized view m as select c.name, b.price from cat c right join bid b on c.id = b.auction
+create materialized view m as select b.price, w.z from bid b join t w2 on true join w on w.x = b.auction

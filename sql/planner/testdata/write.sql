@@ -43,3 +43,7 @@ create table x (a int default b)
 create table x (a int, b int as (a * 2), c int as (b + 1))
 create source s (id int, "timestamp" bigint, event_time timestamptz as to_timestamp("timestamp"), watermark for event_time as event_time - interval '5 seconds') include partition as p include offset include timestamp as k with (connector = 'kafka')
 create source s (ts timestamp, watermark for ts as ts + interval '5 seconds') with (connector = 'kafka')
+delete from cat
+update cat set name = 'x'
+insert into cat values (1, 'x') on conflict (id) do update set name = 'y'
+insert into cat values (1, 'x') on conflict do nothing
