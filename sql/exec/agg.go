@@ -57,7 +57,6 @@ type agg struct {
 	sel     []int32
 	selBuf  []int32
 	f       feed
-	out     rowsOut
 	emitted emission
 
 	aggTime
@@ -93,7 +92,6 @@ func errUnmatched(n *plan.Node) error {
 func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 	in := n.Inputs[0]
 	a := &agg{n: n, in: in.Out, b: b, appendOnly: in.AppendOnly || b.opts.Batch}
-	a.out.cols, a.out.step = n.Out, b.step
 	for _, forms := range []bool{false, true} {
 		for i, k := range n.Keys {
 			if manyForms(in.Out[k].Type) == forms {

@@ -25,10 +25,22 @@ const emitChunk = delta.MaxRows / 2
 // emitChanges retracts the old answers of touched groups and inserts the new.
 func (a *agg) emitChanges(out Emit) error {
 	n := a.t.Touched()
-	for from := 0; from < n; from += emitChunk {
-		if err := a.emitRange(from, min(n, from+emitChunk), out); err != nil {
+	for from := 0; from < n; {
+		to := min(n, from+emitChunk)
+		if a.opens {
+			// Columns must stay well under 2 GiB, and should stay in the cache.
+			size := 0
+			for i := from; i < to; i++ {
+				row, _ := a.t.TouchedRow(i)
+				if size += len(a.t.OldTail(i)) + len(a.t.Tail(row)); size > maxBuf {
+					to = i + 1
+				}
+			}
+		}
+		if err := a.emitRange(from, to, out); err != nil {
 			return err
 		}
+		from = to
 	}
 	return nil
 }

@@ -686,3 +686,40 @@ func TestAggOverflow(t *testing.T) {
 		}
 	})
 }
+
+// TestAggLongAnswers: batches of long answers are cut.
+func TestAggLongAnswers(t *testing.T) {
+	cols := []plan.Column{column("k", types.Int8), column("s", types.Text), column("d", types.Text)}
+	in := scanOf(1, cols...)
+	n := &plan.Node{ID: 3, Op: plan.Agg, Inputs: []*plan.Node{in}, Keys: []int{0}, Aggs: []plan.AggCall{aggCall("string_agg(text,text)", types.Text, 1, 2)},
+		Out: []plan.Column{cols[0], cols[1]}}
+	rows, most := 0, 0
+	d, err := Build(n, Options{Env: &expr.Env{}, Output: func(b *delta.Batch) error {
+		rows += b.N
+		most = max(most, len(b.Cols[1].Buf))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Begin(nil)
+	long := bytes.Repeat([]byte("x"), 100_000)
+	for range 3 {
+		b := &delta.Batch{N: 100, Cols: newCols(cols, 100)}
+		for k := range b.N {
+			b.Cols[0].AppendInt(int64(k))
+			b.Cols[1].AppendBytes(long)
+			b.Cols[2].AppendNull()
+		}
+		if err := d.Push(in, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	d.Commit()
+	if rows != 100 || most > maxBuf+400_000 {
+		t.Errorf("%d rows, %d bytes in a column", rows, most)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/state"
 )
 
@@ -128,6 +129,10 @@ type partition struct {
 	groups            []int32 // the first row of each group of peers, and the number of rows
 }
 
+// maxPartition bounds the bytes of a partition's column: offsets have 32 bits, and
+// a value may have 1 GiB.
+const maxPartition = 1 << 29
+
 // load reads a partition.
 func (o *over) load(prefix string) (*partition, error) {
 	p := &partition{b: &delta.Batch{Cols: newCols(o.n.Inputs[0].Out, 64)}}
@@ -149,6 +154,11 @@ func (o *over) load(prefix string) (*partition, error) {
 			}
 			off = append(off, len(buf), len(buf)+len(k))
 			p.b.N++
+		}
+		for _, v := range p.b.Cols {
+			if len(v.Buf) > maxPartition {
+				return nil, sqlerr.New(sqlerr.OutOfMemory, "out of memory").WithDetail("A partition of window functions holds more than %d bytes.", maxPartition)
+			}
 		}
 		buf = append(buf, k...)
 	}
