@@ -27,6 +27,9 @@ type Engine struct {
 
 	ddlSlot chan struct{} // holds a token while no DDL runs
 
+	pinMu sync.Mutex
+	pins  []*pin // that hold an epoch, the oldest first
+
 	lostOnce sync.Once
 	lost     chan struct{}
 	lostErr  atomic.Pointer[sqlerr.Error]

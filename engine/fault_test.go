@@ -173,3 +173,18 @@ func TestExplodingJoin(t *testing.T) {
 		script(t, s, "SELECT count(*) FROM streamsql.jobs", "0", "SELECT count(*) FROM t", "5000")
 	}
 }
+
+// TestOldReader: a reader that holds an old epoch is cancelled when what is kept
+// for it alone becomes too much.
+func TestOldReader(t *testing.T) {
+	s := session(t, Options{MemoryLimit: 8 << 20, StatementMemory: 64 << 20})
+	script(t, s, "CREATE TABLE t (a int PRIMARY KEY, b text)", "CREATE TABLE",
+		"INSERT INTO t SELECT g, repeat('x', 20) FROM generate_series(1, 40000) x(g)", "INSERT 0 40000")
+	old := another(t, s.eng)
+	script(t, old, "BEGIN", "BEGIN", "SELECT count(*) FROM t", "40000")
+	for i := range 60 {
+		script(t, s, fmt.Sprintf("UPDATE t SET b = repeat('%c', 20) WHERE a %% 40 = %d", 'a'+i%26, i%40), "UPDATE 1000")
+		time.Sleep(2 * time.Millisecond)
+	}
+	script(t, old, "SELECT count(*) FROM t", "ERROR 72000", "ROLLBACK", "ROLLBACK", "SELECT count(*) FROM t", "40000")
+}

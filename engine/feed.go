@@ -51,6 +51,7 @@ type feed struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	space  chan struct{}
+	max    int64 // bytes
 
 	mu      sync.Mutex
 	items   []fetched
@@ -62,7 +63,7 @@ type feed struct {
 }
 
 func newFeed(e *Engine) *feed {
-	f := &feed{e: e, space: make(chan struct{}, 1)}
+	f := &feed{e: e, space: make(chan struct{}, 1), max: min(feedBytes, e.opts.MemoryLimit/16)}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	return f
 }
@@ -118,7 +119,7 @@ func (f *feed) put(x fetched) error {
 	f.items = append(f.items, x)
 	f.rows += x.rows
 	f.bytes += x.size()
-	full := f.rows >= feedRows || f.bytes >= feedBytes
+	full := f.rows >= feedRows || f.bytes >= f.max
 	f.mu.Unlock()
 	f.e.poke()
 	for full {
@@ -128,7 +129,7 @@ func (f *feed) put(x fetched) error {
 			return f.ctx.Err()
 		}
 		f.mu.Lock()
-		full = f.rows >= feedRows || f.bytes >= feedBytes
+		full = f.rows >= feedRows || f.bytes >= f.max
 		f.mu.Unlock()
 	}
 	return nil

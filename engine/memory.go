@@ -25,6 +25,14 @@ func (e *Engine) checkMemory() {
 		used += t.Bytes()
 		dirty += t.Dirty()
 	})
+	pinned := int64(0)
+	for _, r := range e.relations {
+		for _, a := range r.all() {
+			pinned += a.tree.Pinned()
+		}
+	}
+	e.limitPins(pinned, e.opts.MemoryLimit/4)
+	used += pinned
 	e.used, e.dirty = used, dirty
 	if e.store == nil {
 		if used > e.opts.MemoryLimit {

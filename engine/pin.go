@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
@@ -16,10 +18,16 @@ type pin struct {
 	Epoch   uint64
 	Notices []Notice // a view that stands at an older epoch (FAILED, STALE, PAUSED)
 
+	eng       *Engine
 	env       *expr.Env
 	ctx       *expr.Context
 	relations map[uint64]*pinned
 	pos       []PositionInfo // of all sources, as of Epoch
+
+	mu   sync.Mutex
+	busy int           // scans that read the snapshots
+	dead *sqlerr.Error // it was cancelled
+	gone bool          // the snapshots are released
 }
 
 // pinned is one relation's arrangements.
@@ -42,7 +50,7 @@ func (e *Engine) pin(ctx context.Context, ids []uint64) (*pin, error) {
 
 func (e *Engine) takePin(ids []uint64) (*pin, error) {
 	p := &pin{
-		Epoch: e.epoch, relations: map[uint64]*pinned{}, pos: e.positionInfos(),
+		eng: e, Epoch: e.epoch, relations: map[uint64]*pinned{}, pos: e.positionInfos(),
 		env: e.currentCatalog().Env, ctx: e.stepContext(),
 	}
 	for _, id := range ids {
@@ -67,7 +75,76 @@ func (e *Engine) takePin(ids []uint64) (*pin, error) {
 		}
 		p.relations[id] = h
 	}
+	e.pinMu.Lock()
+	e.pins = append(e.pins, p)
+	e.pinMu.Unlock()
 	return p, nil
+}
+
+// limitPins cancels the reader that has held its epoch for the longest when the
+// pages that are kept for readers alone take more than max bytes.
+func (e *Engine) limitPins(pinned, max int64) {
+	if pinned <= max {
+		return
+	}
+	e.pinMu.Lock()
+	defer e.pinMu.Unlock()
+	for _, p := range e.pins {
+		if p.cancel(sqlerr.New("72000", "snapshot too old").
+			WithDetail("Readers hold %d bytes of older rows; they may hold %d.", pinned, max).
+			WithHint("End long transactions and cursors, or give the server more memory.")) {
+			return
+		}
+	}
+}
+
+// cancel ends a pin that holds something; false: it does not.
+func (p *pin) cancel(err *sqlerr.Error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead != nil || p.gone || len(p.relations) == 0 {
+		return false
+	}
+	p.dead = err
+	if p.busy == 0 {
+		p.drop()
+	}
+	return true
+}
+
+// enter and leave stand around a scan.
+func (p *pin) enter() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead != nil {
+		return p.dead
+	}
+	if p.gone {
+		return sqlerr.New(sqlerr.Internal, "a scan of rows that were let go")
+	}
+	p.busy++
+	return nil
+}
+
+func (p *pin) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy--; p.busy == 0 && p.dead != nil {
+		p.drop()
+	}
+}
+
+// drop releases the snapshots; p.mu is held.
+func (p *pin) drop() {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	for _, h := range p.relations {
+		for _, s := range h.snaps {
+			s.Release()
+		}
+	}
 }
 
 func backfillingError(j *job) error {
@@ -111,9 +188,19 @@ func (p *pin) scan(ctx context.Context, n *plan.Node, fn func(b *delta.Batch) er
 	}
 	for i, x := range h.rel.all() {
 		if x == a {
+			if err := p.enter(); err != nil {
+				return err
+			}
+			defer p.leave()
 			err := h.rel.scan(h.snaps[i].Cursor(), a, l, n.Columns, func(b *delta.Batch) error {
 				if ctx.Err() != nil {
 					return ctxError(ctx)
+				}
+				p.mu.Lock()
+				dead := p.dead
+				p.mu.Unlock()
+				if dead != nil {
+					return dead
 				}
 				return fn(b)
 			})
@@ -128,11 +215,12 @@ func (p *pin) scan(ctx context.Context, n *plan.Node, fn func(b *delta.Batch) er
 
 // release lets the pinned rows go. A second call does nothing.
 func (p *pin) release() {
-	for _, h := range p.relations {
-		for _, s := range h.snaps {
-			s.Release()
-		}
-	}
+	p.mu.Lock()
+	p.drop()
+	p.mu.Unlock()
+	p.eng.pinMu.Lock()
+	p.eng.pins = slices.DeleteFunc(p.eng.pins, func(x *pin) bool { return x == p })
+	p.eng.pinMu.Unlock()
 }
 
 // positions are those of all sources as of the pinned epoch.
