@@ -88,6 +88,9 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		if n.Filter != nil {
 			b.WriteString(" WHERE " + expr.String(n.Filter, col))
 		}
+		if n.Keep {
+			state = "outputs"
+		}
 	case plan.Join:
 		fmt.Fprintf(&b, "%s join", strings.ToUpper(string(n.Kind[:1]))+string(n.Kind[1:]))
 		op := " = "

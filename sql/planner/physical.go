@@ -144,7 +144,9 @@ func (y *physical) build(r *rel) *phys {
 		p.parts, p.single = in.parts, in.single
 		p.n.AppendOnly = in.n.AppendOnly
 		p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
-		y.checkVolatile(in, p.n.Exprs)
+		if y.replays(in, p.n.Exprs...) {
+			panic(unsupported(p.n.Exprs[0].Pos, "a set of a volatile function in a materialized view over rows that can change"))
+		}
 		return p
 	}
 	panic(internal("operator %d", r.op))
@@ -219,8 +221,14 @@ func (y *physical) filter(r *rel) *phys {
 		return in
 	}
 	f := y.condition(r.conds, in.out)
-	y.checkVolatile(in, []*expr.Expr{f})
-	if in.n.Op == plan.Map && in.n.Exprs == nil {
+	if y.replays(in, f) {
+		in = y.kept(in)
+		p := y.node(plan.Map, in.out, in)
+		p.n.Filter, p.n.Keep = f, true
+		y.passOn(p, in)
+		return p
+	}
+	if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep {
 		in.n.Filter = and(conjuncts(conjuncts(nil, in.n.Filter), f)...)
 		return in
 	}
@@ -259,7 +267,7 @@ func (y *physical) project(r *rel) *phys {
 		cond = y.condition(src.conds, in.out)
 	} else {
 		in = y.build(src)
-		if in.n.Op == plan.Map && in.n.Exprs == nil {
+		if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep {
 			// Filter and projection are one operator.
 			cond, in = in.n.Filter, &phys{n: in.n.Inputs[0], out: in.out, parts: in.parts, single: in.single}
 		}
@@ -281,8 +289,12 @@ func (y *physical) project(r *rel) *phys {
 			return &q
 		}
 	}
+	keep := y.replays(in, append(slices.Clone(xs), cond)...)
+	if keep {
+		in = y.kept(in)
+	}
 	p := y.node(plan.Map, r.out, in)
-	p.n.Filter, p.n.Exprs = cond, xs
+	p.n.Filter, p.n.Exprs, p.n.Keep = cond, xs, keep
 	p.single = in.single
 	p.parts = renameParts(in.parts, r)
 	p.n.AppendOnly = in.n.AppendOnly
@@ -294,7 +306,6 @@ func (y *physical) project(r *rel) *phys {
 			}
 		}
 	}
-	y.checkVolatile(in, append(slices.Clone(xs), cond))
 	return p
 }
 
@@ -316,18 +327,20 @@ next:
 	return out
 }
 
-// checkVolatile refuses what would be computed anew for a retraction.
-func (y *physical) checkVolatile(in *phys, xs []*expr.Expr) {
+// replays tells whether xs would be computed anew for a retraction, and so might
+// not give what they gave for the row.
+func (y *physical) replays(in *phys, xs ...*expr.Expr) bool {
 	if !y.b.view || in.n.AppendOnly {
-		return
+		return false
 	}
-	for _, x := range xs {
-		if x != nil && expr.VolatilityOf(y.b.env, x) == expr.Volatile {
-			panic(unsupported(x.Pos, "a volatile function in a materialized view over rows that can change").
-				WithHint("Rows that are deleted later must give the same value again. Use it over a source or an append-only table."))
-		}
-	}
+	return slices.ContainsFunc(xs, func(x *expr.Expr) bool {
+		return x != nil && expr.VolatilityOf(y.b.env, x) == expr.Volatile
+	})
 }
+
+// kept prepares the input of a Map that keeps what it gave for each row: equal
+// rows are to meet.
+func (y *physical) kept(in *phys) *phys { return y.exchange(in, in.out) }
 
 // exchange brings rows together that are equal in keys: all rows without keys.
 func (y *physical) exchange(in *phys, keys []int) *phys {
