@@ -203,3 +203,64 @@ func TestStats(t *testing.T) {
 		}
 	}
 }
+
+// TestParallel has steps large enough for goroutines, with more input than is
+// held back, and wants the answer of one worker.
+func TestParallel(t *testing.T) {
+	cols := []plan.Column{column("k", types.Int8), column("v", types.Int8), column("s", types.Text)}
+	l, r := scanOf(1, cols...), scanOf(2, cols...)
+	join := &plan.Node{ID: 5, Op: plan.Join, Kind: plan.Full, LeftKey: []int{0}, RightKey: []int{0},
+		Inputs: []*plan.Node{exchangeOf(3, l, 0), exchangeOf(4, r, 0)}, Out: append(append([]plan.Column{}, cols...), cols...)}
+	distinct := &plan.Node{ID: 7, Op: plan.Distinct, Inputs: []*plan.Node{exchangeOf(6, join, 0, 1, 2, 3, 4, 5)}, Out: join.Out}
+	pad := strings.Repeat("x", 500)
+	run := func(workers int, batch bool) *zset {
+		d, out := collect(t, distinct, workers, batch)
+		for step := range 3 {
+			if !batch || step == 0 {
+				d.Begin(nil)
+			}
+			for k := range 4 {
+				for _, s := range []*plan.Node{l, r} {
+					n := 1500
+					if s == r {
+						n = 1200
+					}
+					b := intCols(0, n, 2, func(i, c int) int64 { return int64((i*7+k*n+step*991)%3000) * int64(1-c) })
+					b.Cols = append(b.Cols, textVec(n, func(int) string { return pad }))
+					if step > 0 && k == 0 && !batch {
+						b.W = make([]int64, n) // what came in the step before at k == 0, taken back
+						for i := range b.W {
+							b.W[i] = -1
+						}
+						b.Cols[0] = intCols(0, n, 1, func(i, c int) int64 { return int64((i*7 + (step-1)*991) % 3000) }).Cols[0]
+						if step == 2 {
+							continue
+						}
+					}
+					if err := d.Push(s, b); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if batch && step < 2 {
+				continue
+			}
+			if err := d.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			d.Commit()
+		}
+		return out
+	}
+	for _, batch := range []bool{false, true} {
+		want := run(1, batch)
+		if len(want.w) < 1000 {
+			t.Fatalf("%d rows", len(want.w))
+		}
+		for _, workers := range []int{3} {
+			if s := diff(distinct.Out, run(workers, batch), want); s != "" {
+				t.Fatalf("%d workers: %.500s", workers, s)
+			}
+		}
+	}
+}
