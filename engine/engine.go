@@ -39,7 +39,9 @@ type Engine struct {
 	epoch     uint64
 	relations map[uint64]*relation
 	jobsByID  map[uint64]*job
-	order     []*job // by ID, which is the order of dependence
+	order     []*job      // by ID, which is the order of dependence
+	filling   []*job      // those with a backfill
+	anySink   atomic.Bool // there was a sink
 	sources   map[uint64]*source
 	dml       *pendingDML
 	open      []undoable // what a running step has begun, for a panic

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/streamsql/streamsql/connector"
@@ -49,6 +50,9 @@ const (
 // startFill begins a job's backfill.
 func (e *Engine) startFill(j *job) {
 	j.state = Backfilling
+	if j.fill == nil {
+		e.filling = append(e.filling, j)
+	}
 	j.fill = &fill{rows: chunkRows}
 	for _, in := range j.inputs {
 		f := &inputFill{in: in}
@@ -142,6 +146,7 @@ func (e *Engine) endFill(j *job) {
 		w <- err
 	}
 	j.fill = nil
+	e.filling = slices.DeleteFunc(slices.Clone(e.filling), func(x *job) bool { return x == j })
 }
 
 func (f *inputFill) close() {
@@ -184,7 +189,7 @@ func (f *inputFill) passed(c *change) *change {
 
 // fillDue tells whether a backfill can go on now.
 func (e *Engine) fillDue() bool {
-	for _, j := range e.order {
+	for _, j := range e.filling {
 		if e.canFill(j) {
 			return true
 		}
@@ -237,7 +242,7 @@ func (e *Engine) upstreamReady(in *input) bool {
 
 // fillSome runs one chunk of each backfill that can go on.
 func (e *Engine) fillSome() {
-	for _, j := range e.order {
+	for _, j := range e.filling {
 		if e.canFill(j) {
 			e.fillChunk(j)
 		}

@@ -187,12 +187,9 @@ func (e *Engine) stepDue() bool {
 	if e.tick || e.dml.pending() {
 		return true
 	}
-	if e.stepsHeld() {
-		return false
-	}
 	for _, s := range e.sources {
 		if s.ready() {
-			return true
+			return !e.stepsHeld()
 		}
 	}
 	return false

@@ -53,6 +53,7 @@ func sinkConfig(o *catalog.Object) connector.Config {
 func (e *Engine) newSink(o *catalog.Object, conn connector.Sink, state []byte) *sinkRun {
 	s := &sinkRun{e: e, name: o.Name, conn: conn, last: state, gone: make(chan struct{})}
 	s.cond = sync.NewCond(&s.mu)
+	e.anySink.Store(true)
 	e.background(s.run)
 	return s
 }
@@ -191,6 +192,9 @@ func (s *sinkRun) closed(ctx context.Context) error {
 
 // checkSinks fails the jobs whose sinks refused.
 func (e *Engine) checkSinks() {
+	if !e.anySink.Load() {
+		return
+	}
 	for _, j := range e.order {
 		if j.sink == nil || !j.active() {
 			continue

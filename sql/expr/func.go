@@ -37,10 +37,15 @@ type Func struct {
 	// Eval fills c.Out with c.N rows. For a strict function the rows with NULL
 	// arguments are set NULL behind it; Eval must not fail for them (c.Skip).
 	Eval func(c *Batch) error
+
+	key string // Key's, of what is registered
 }
 
 // Key names the overload in stored plans.
 func (f *Func) Key() string {
+	if f.key != "" {
+		return f.key
+	}
 	var b strings.Builder
 	b.WriteString(f.Name + "(")
 	for i, a := range f.Args {
@@ -158,6 +163,7 @@ func register(fs ...*Func) {
 		if byKey[k] != nil {
 			panic("expr: " + k + " is registered twice")
 		}
+		f.key = k
 		byKey[k] = f
 		byName[f.Name] = append(byName[f.Name], f)
 	}

@@ -93,13 +93,16 @@ func (e *Env) Call(name string, args []*Expr, pos int) (*Expr, error) {
 }
 
 func (e *Env) resolve(name string, args []*Expr, pos int) (*Func, []*Expr, types.Type, error) {
-	var fs []*Func
-	seen := map[string]bool{}
-	for _, list := range [][]*Func{e.Funcs[name], byName[name]} {
-		for _, f := range list {
-			if k := f.Key(); !seen[k] {
-				seen[k] = true
-				fs = append(fs, f)
+	fs := byName[name]
+	if own := e.Funcs[name]; own != nil { // they hide built-in ones of the same arguments
+		seen := map[string]bool{}
+		fs = nil
+		for _, list := range [][]*Func{own, byName[name]} {
+			for _, f := range list {
+				if k := f.Key(); !seen[k] {
+					seen[k] = true
+					fs = append(fs, f)
+				}
 			}
 		}
 	}
