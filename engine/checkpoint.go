@@ -263,6 +263,29 @@ func (e *Engine) endCheckpoint(err error) {
 
 // checkpointNow waits for a checkpoint that begins after the call.
 func (e *Engine) checkpointNow(ctx context.Context) error {
+	return e.awaitCheckpoint(ctx, func(done chan error) {
+		e.urgent = true
+		e.ckWaiters = append(e.ckWaiters, done)
+	})
+}
+
+// durable waits until a version of the catalog is.
+func (e *Engine) durable(ctx context.Context, version uint64) error {
+	return e.awaitCheckpoint(ctx, func(done chan error) {
+		switch {
+		case e.durableVersion() >= version:
+			done <- nil
+		case e.ck != nil && e.ck.version >= version:
+			e.ck.waiters = append(e.ck.waiters, done)
+		default:
+			e.urgent = true
+			e.ckWaiters = append(e.ckWaiters, done)
+		}
+	})
+}
+
+// awaitCheckpoint has ask register a waiter, on the loop, and waits for its answer.
+func (e *Engine) awaitCheckpoint(ctx context.Context, ask func(done chan error)) error {
 	if e.store == nil {
 		return e.Err()
 	}
@@ -272,8 +295,7 @@ func (e *Engine) checkpointNow(ctx context.Context) error {
 			done <- err
 			return
 		}
-		e.urgent = true
-		e.ckWaiters = append(e.ckWaiters, done)
+		ask(done)
 	})
 	if err != nil {
 		return err
@@ -289,9 +311,6 @@ func (e *Engine) checkpointNow(ctx context.Context) error {
 		return closedError()
 	}
 }
-
-// durable waits until the catalog as it stands is.
-func (e *Engine) durable(ctx context.Context) error { return e.checkpointNow(ctx) }
 
 // dropOps has the state of an object removed at the next checkpoint.
 func (e *Engine) dropOps(o *catalog.Object) {
@@ -317,9 +336,9 @@ func (e *Engine) maintain() {
 	if d, ok := e.checkpointDue(); ok && d == 0 {
 		e.beginCheckpoint()
 	}
-	now := e.clock.now()
+	now, held := e.clock.now(), e.stepsHeld()
 	for _, s := range e.sources {
-		if d, ok := s.idleDue(now); ok && d <= 0 {
+		if d, ok := s.idleDue(now); ok && d <= 0 && !held {
 			e.tick = true
 		}
 	}

@@ -58,13 +58,13 @@ func (e *Engine) ddl(ctx context.Context, s ast.Statement, d ddlContext) (tag st
 	if err != nil {
 		return "", err
 	}
-	if err := e.durable(ctx); err != nil {
-		return "", err
-	}
 	for _, wait := range x.after {
 		if err := wait(); err != nil {
 			return "", err
 		}
+	}
+	if err := e.durable(ctx, x.version); err != nil {
+		return "", err
 	}
 	return tag, nil
 }
@@ -77,6 +77,8 @@ type ddlRun struct {
 	d     ddlContext
 	cat   *catalog.Catalog
 	after []func() error // to do when others may go on
+
+	version uint64 // of the catalog, after the statement's change
 }
 
 func (x *ddlRun) dispatch(s ast.Statement) (string, error) {
@@ -157,6 +159,7 @@ func (x *ddlRun) onLoop(fn func() error) error {
 	derr := x.e.do(x.ctx, func() {
 		if err = x.e.Err(); err == nil {
 			err = fn()
+			x.version = x.e.version
 		}
 	})
 	if derr != nil {

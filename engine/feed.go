@@ -20,7 +20,7 @@ import (
 // fetched is a run of consecutive records of one partition, ready for a step.
 type fetched struct {
 	part    int32
-	first   int64 // the offset of the first record, about
+	first   int64 // of started: where the partition starts
 	next    int64
 	batch   *delta.Batch // the relation's columns; nil: no rows
 	rows    int

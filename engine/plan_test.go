@@ -52,7 +52,7 @@ func (e *Engine) testTable(t *testing.T, name string, pk ...int) *catalog.Object
 	t.Helper()
 	o := &catalog.Object{Schema: "public", Name: name, Kind: catalog.Table, Columns: cols("a", "b"), PrimaryKey: pk}
 	must(t, e.do(bg, func() { e.addTable(o) }))
-	must(t, e.durable(bg))
+	must(t, e.checkpointNow(bg))
 	return o
 }
 
@@ -69,7 +69,7 @@ func (e *Engine) testView(t *testing.T, name string, rel uint64) *catalog.Object
 	for _, f := range x.after {
 		must(t, f())
 	}
-	must(t, e.durable(bg))
+	must(t, e.checkpointNow(bg))
 	return o
 }
 

@@ -183,9 +183,16 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) {
 		c := &change{}
 		var dead []deadRow
 		for _, it := range items {
-			x := s.partition(it.part, it.first)
+			first := it.first
+			if !it.started { // it came after the reader's start: it is read from its beginning
+				first = 0
+			}
+			x := s.partition(it.part, first)
 			if it.started {
 				continue
+			}
+			if it.reset != "" && it.next < x.next {
+				x.first = 0 // another log has taken its place
 			}
 			x.next = it.next
 			c.add(it.batch)
@@ -261,7 +268,7 @@ func (s *source) moveWatermark(now int64) {
 
 // idleDue is when the next partition steps aside.
 func (s *source) idleDue(now int64) (time.Duration, bool) {
-	if s.obj.Watermark == nil || s.feed == nil {
+	if s.obj.Watermark == nil || s.feed == nil || s.hold > 0 {
 		return 0, false
 	}
 	d, ok := int64(math.MaxInt64), false
@@ -315,15 +322,12 @@ func newConverter(o *catalog.Object, env *expr.Env, c *clock) (*converter, error
 // convert turns a fetch into what a step takes.
 func (cv *converter) convert(f connector.Fetch) fetched {
 	out := fetched{part: f.Partition, next: f.Next, atEnd: f.AtEnd, reset: f.Reset, maxTime: exec.NoWatermark}
-	out.first = f.Next
 	for _, d := range f.Dead {
 		out.dead = append(out.dead, deadRow{part: f.Partition, offset: d.Offset, bytes: d.Bytes, reason: d.Reason})
-		out.first = min(out.first, d.Offset)
 	}
 	if f.Batch == nil || f.Batch.N == 0 {
 		return out
 	}
-	out.first = min(out.first, f.Next-int64(f.Batch.N)-int64(len(f.Dead)))
 	b := &delta.Batch{N: f.Batch.N, W: f.Batch.W, Cols: make([]*delta.Vec, len(cv.obj.Columns))}
 	for i, c := range cv.fields {
 		b.Cols[c] = f.Batch.Cols[i]

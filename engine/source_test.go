@@ -23,7 +23,7 @@ func (e *Engine) testSource(t *testing.T, name, topic string) *catalog.Object {
 	s, err := newSource(o)
 	must(t, err)
 	must(t, e.do(bg, func() { e.addSource(s) }))
-	must(t, e.durable(bg))
+	must(t, e.checkpointNow(bg))
 	return o
 }
 
@@ -39,7 +39,7 @@ func (e *Engine) testCopy(t *testing.T, name string, rel uint64) *catalog.Object
 	for _, f := range x.after {
 		must(t, f())
 	}
-	must(t, e.durable(bg))
+	must(t, e.checkpointNow(bg))
 	return o
 }
 

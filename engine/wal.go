@@ -124,6 +124,13 @@ func (e *Engine) setDurable(version uint64) {
 	e.acks.cond.Broadcast()
 }
 
+// durableVersion is the last version of the catalog that a checkpoint holds.
+func (e *Engine) durableVersion() uint64 {
+	e.acks.mu.Lock()
+	defer e.acks.mu.Unlock()
+	return e.acks.durable
+}
+
 func (a *acker) run() {
 	for {
 		a.mu.Lock()
