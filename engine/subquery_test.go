@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"math/rand"
 	"slices"
@@ -220,34 +221,205 @@ func (g *queryGen) cond(scope []string, depth int) cond {
 	}}
 }
 
-// source is a table, or a join of two, under a condition.
-func (g *queryGen) source(scope []string, depth int) (fromPart, []string) {
-	names := []string{"t", "u", "w"}
-	al, tab := g.alias(), names[g.rng.Intn(3)]
-	base := fromPart{tab + " AS " + al, func(f frame) []frame { return g.rows(f, al, tab) }}
-	inner := append(slices.Clone(scope), al)
-	if g.rng.Intn(4) == 0 {
-		al2, tab2 := g.alias(), names[g.rng.Intn(3)]
-		left := g.rng.Intn(2) == 0
-		inner = append(inner, al2)
-		// The condition of a join names what is joined, and is at times correlated.
-		on := g.cond([]string{al, al2}, 0)
-		one := base
-		word := " JOIN "
-		if left {
-			word = " LEFT JOIN "
-		}
-		base = fromPart{one.sql + word + tab2 + " AS " + al2 + " ON " + on.sql, func(f frame) []frame {
+// base is an item of FROM: a table or a derived one.
+func (g *queryGen) base(scope []string, depth int) (fromPart, string) {
+	al := g.alias()
+	if depth > 0 && g.rng.Intn(4) == 0 {
+		sql, rows := g.derived(scope, depth-1)
+		return fromPart{"(" + sql + ") AS " + al, func(f frame) []frame {
 			var out []frame
-			for _, l := range one.eval(f) {
-				found := false
-				for _, r := range g.rows(l, al2, tab2) {
-					if on.eval(r) == 1 {
-						out, found = append(out, r), true
+			for _, r := range rows(f) {
+				out = append(out, extended(f, al, r))
+			}
+			return out
+		}}, al
+	}
+	tab := []string{"t", "u", "w"}[g.rng.Intn(3)]
+	return fromPart{tab + " AS " + al, func(f frame) []frame { return g.rows(f, al, tab) }}, al
+}
+
+// derived is a query of the columns a, b and c over what stands outside of FROM:
+// it is not lateral.
+func (g *queryGen) derived(_ []string, depth int) (string, func(frame) [][]num) {
+	src, inner := g.source(nil, depth)
+	x, y, z := g.column(inner), g.scalar(inner, 1), g.column(inner)
+	plain := func(f frame) [][]num {
+		var out [][]num
+		for _, r := range src.eval(frame{}) {
+			out = append(out, []num{x.eval(r), y.eval(r), z.eval(r)})
+		}
+		return out
+	}
+	cols := x.sql + " AS a, " + y.sql + " AS b, " + z.sql + " AS c FROM " + src.sql
+	distinct := func(rows [][]num) [][]num {
+		var out [][]num
+		for _, r := range rows {
+			if !slices.ContainsFunc(out, func(o []num) bool { return slices.Equal(norm(o), norm(r)) }) {
+				out = append(out, r)
+			}
+		}
+		return out
+	}
+	switch g.rng.Intn(5) {
+	case 0:
+		return "SELECT DISTINCT " + cols, func(f frame) [][]num { return distinct(plain(f)) }
+	case 1:
+		sql := "SELECT " + x.sql + " AS a, count(*)::int AS b, max(" + z.sql + ") AS c FROM " + src.sql + " GROUP BY " + x.sql
+		least := int64(g.rng.Intn(3))
+		sql += fmt.Sprintf(" HAVING count(*) > %d", least)
+		return sql, func(f frame) [][]num {
+			var out [][]num
+			for _, r := range plain(f) {
+				at := slices.IndexFunc(out, func(o []num) bool { return show(o[0]) == show(r[0]) })
+				if at < 0 {
+					at = len(out)
+					out = append(out, []num{r[0], {}, {null: true}})
+				}
+				o := out[at]
+				o[1].v++
+				if !r[2].null && (o[2].null || r[2].v > o[2].v) {
+					o[2] = r[2]
+				}
+			}
+			return slices.DeleteFunc(out, func(o []num) bool { return o[1].v <= least })
+		}
+	case 2:
+		// A set operation with another.
+		op := []string{"UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"}[g.rng.Intn(6)]
+		src2, inner2 := g.source(nil, 0)
+		u, v, w := g.column(inner2), g.column(inner2), g.column(inner2)
+		sql := "SELECT " + cols + " " + op + " SELECT " + u.sql + ", " + v.sql + ", " + w.sql + " FROM " + src2.sql
+		return sql, func(f frame) [][]num {
+			a := plain(f)
+			var c [][]num
+			for _, r := range src2.eval(frame{}) {
+				c = append(c, []num{u.eval(r), v.eval(r), w.eval(r)})
+			}
+			return setOperation(op, a, c, distinct)
+		}
+	case 3:
+		n := int64(1 + g.rng.Intn(2))
+		sql := fmt.Sprintf("SELECT a, b, c FROM (SELECT %s AS a, %s AS b, %s AS c, row_number() OVER (PARTITION BY %s ORDER BY %s, %s, %s) AS n FROM %s) AS ranked WHERE n <= %d",
+			x.sql, y.sql, z.sql, x.sql, z.sql, y.sql, x.sql, src.sql, n)
+		return sql, func(f frame) [][]num {
+			rows := plain(f)
+			slices.SortStableFunc(rows, func(p, q []num) int {
+				for _, k := range []int{0, 2, 1} {
+					if c := order(p[k], q[k]); c != 0 {
+						return c
 					}
 				}
-				if left && !found {
-					out = append(out, extended(l, al2, []num{{null: true}, {null: true}, {null: true}}))
+				return 0
+			})
+			var out [][]num
+			at := int64(0)
+			for i, r := range rows {
+				if i == 0 || show(rows[i-1][0]) != show(r[0]) {
+					at = 0
+				}
+				if at++; at <= n {
+					out = append(out, r)
+				}
+			}
+			return out
+		}
+	}
+	return "SELECT " + cols, plain
+}
+
+// order compares as ORDER BY does: NULL is last.
+func order(a, b num) int {
+	switch {
+	case a.null && b.null:
+		return 0
+	case a.null:
+		return 1
+	case b.null:
+		return -1
+	}
+	return int(a.v - b.v)
+}
+
+// norm makes NULLs alike.
+func norm(r []num) []num {
+	out := slices.Clone(r)
+	for i := range out {
+		if out[i].null {
+			out[i].v = 0
+		}
+	}
+	return out
+}
+
+func setOperation(op string, a, c [][]num, distinct func([][]num) [][]num) [][]num {
+	op, all := strings.CutSuffix(op, " ALL")
+	if op == "UNION" {
+		both := append(slices.Clone(a), c...)
+		if all {
+			return both
+		}
+		return distinct(both)
+	}
+	count := map[string]int{}
+	key := func(r []num) string { return show(r[0]) + "|" + show(r[1]) + "|" + show(r[2]) }
+	for _, r := range c {
+		count[key(r)]++
+	}
+	if !all {
+		a = distinct(a)
+	}
+	var out [][]num
+	for _, r := range a {
+		in := count[key(r)] > 0
+		if in && all {
+			count[key(r)]--
+		}
+		if in == (op == "INTERSECT") {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// source is an item of FROM, or a join of two, under a condition.
+func (g *queryGen) source(scope []string, depth int) (fromPart, []string) {
+	base, al := g.base(scope, depth)
+	inner := append(slices.Clone(scope), al)
+	if g.rng.Intn(3) == 0 {
+		one := base
+		two, al2 := g.base(scope, depth)
+		kind := []string{"JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"}[g.rng.Intn(4)]
+		inner = append(inner, al2)
+		x, y := g.column([]string{al}), g.column([]string{al2})
+		on := cond{x.sql + " = " + y.sql, func(f frame) int { return compare("=", x.eval(f), y.eval(f)) }}
+		if g.rng.Intn(2) == 0 {
+			more, first := g.cond([]string{al, al2}, 0), on
+			on = cond{first.sql + " AND " + more.sql, func(f frame) int {
+				if first.eval(f) == 1 && more.eval(f) == 1 {
+					return 1
+				}
+				return 0
+			}}
+		}
+		nothing := []num{{null: true}, {null: true}, {null: true}}
+		base = fromPart{one.sql + " " + kind + " " + two.sql + " ON " + on.sql, func(f frame) []frame {
+			var out []frame
+			right := two.eval(f)
+			hit := make([]bool, len(right))
+			for _, l := range one.eval(f) {
+				found := false
+				for i, r := range right {
+					if both := extended(l, al2, r[al2]); on.eval(both) == 1 {
+						out, found, hit[i] = append(out, both), true, true
+					}
+				}
+				if !found && (kind == "LEFT JOIN" || kind == "FULL JOIN") {
+					out = append(out, extended(l, al2, nothing))
+				}
+			}
+			for i, r := range right {
+				if !hit[i] && (kind == "RIGHT JOIN" || kind == "FULL JOIN") {
+					out = append(out, extended(extended(f, al, nothing), al2, r[al2]))
 				}
 			}
 			return out
@@ -259,8 +431,7 @@ func (g *queryGen) source(scope []string, depth int) (fromPart, []string) {
 	c := g.cond(inner, depth)
 	sql := base.sql + " WHERE " + c.sql
 	if g.rng.Intn(2) == 0 {
-		d := g.cond(inner, 0)
-		c1 := c
+		d, c1 := g.cond(inner, 0), c
 		c = cond{"", func(f frame) int {
 			if c1.eval(f) == 1 && d.eval(f) == 1 {
 				return 1
@@ -335,11 +506,16 @@ func TestSubqueries(t *testing.T) {
 		rounds = 2
 	}
 	for round := range rounds {
-		s := newSession(t)
+		e, err := Open(context.Background(), Options{Workers: 1 + round%3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		s := another(t, e)
 		g := &queryGen{rng: rand.New(rand.NewSource(int64(round)))}
 		for _, tab := range []string{"t", "u", "w"} {
 			key := []string{"", " PRIMARY KEY", " NOT NULL"}[g.rng.Intn(3)]
-			if got := ask(s, "CREATE TABLE "+tab+" (id int"+strings.Replace(key, " PRIMARY KEY", " PRIMARY KEY", 1)+", a int, b int, c int)"); got != "CREATE TABLE" {
+			if got := ask(s, "CREATE TABLE "+tab+" (id int"+key+", a int, b int, c int)"); got != "CREATE TABLE" {
 				t.Fatal(got)
 			}
 		}
@@ -362,7 +538,7 @@ func TestSubqueries(t *testing.T) {
 		next := 0
 		for step := range 3 {
 			for _, tab := range []string{"t", "u", "w"} {
-				for range 1 + g.rng.Intn(3) {
+				for range 2 + g.rng.Intn(3) {
 					row := make([]num, 3)
 					vals := []string{strconv.Itoa(next)}
 					for i := range row {
