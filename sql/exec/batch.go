@@ -109,3 +109,24 @@ func (o *rowsOut) flush(out Emit) error {
 	return out(b)
 }
 func gather(b *delta.Batch, sel []int32) *delta.Batch { return b.Gather(sel) }
+
+// textOf appends the columns of b of variable length to dst.
+func textOf(dst []*delta.Vec, b *delta.Batch) []*delta.Vec {
+	dst = dst[:0]
+	for _, v := range b.Cols {
+		if v.T.Phys() == types.PhysBytes {
+			dst = append(dst, v)
+		}
+	}
+	return dst
+}
+
+// textBytes is the length of row i in columns of variable length: what
+// multiplies rows has to bound the bytes of a batch as well as its rows.
+func textBytes(cols []*delta.Vec, i int32) int {
+	n := 0
+	for _, v := range cols {
+		n += int(v.Off[i+1] - v.Off[i])
+	}
+	return n
+}

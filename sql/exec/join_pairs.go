@@ -17,12 +17,14 @@ type joinPairs struct {
 	m     []int64      // weight of the other side's row
 	other []*delta.Vec // rows of the other side
 	keys  Keys         // their keys, if matches are kept of them
+	text  []*delta.Vec // columns of b of variable length
 	bytes int
 }
 
 // begin starts a batch of input in.
 func (p *joinPairs) begin(j *join, in int, b *delta.Batch) {
 	p.j, p.in, p.b = j, in, b
+	p.text = textOf(p.text, b)
 	p.clear()
 }
 
@@ -50,7 +52,7 @@ func (p *joinPairs) add(i int32, w int64, key []byte, it *rowIter, out Emit) err
 		p.keys.Buf = append(append(p.keys.Buf, key...), it.row...)
 		p.keys.End()
 	}
-	p.bytes += len(it.row)
+	p.bytes += len(it.row) + textBytes(p.text, i)
 	if len(p.sel) < delta.MaxRows && p.bytes < maxBuf {
 		return nil
 	}

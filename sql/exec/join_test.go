@@ -3,8 +3,10 @@ package exec
 import (
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
+	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
@@ -202,6 +204,49 @@ func TestJoinSettledState(t *testing.T) {
 		}
 		if len(out.w) != 1000 || rows != want {
 			t.Errorf("settled %d: %d rows of the answer, %d of state, want %d", settled, len(out.w), rows, want)
+		}
+	}
+}
+
+// TestLongRows: what multiplies long rows cuts its batches by their bytes.
+func TestLongRows(t *testing.T) {
+	cols := []plan.Column{column("k", types.Int8), column("ts", types.Timestamptz), column("s", types.Text)}
+	l, r := scanOf(1, cols...), scanOf(2, column("k", types.Int8))
+	join := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{0}, RightKey: []int{0}, Inputs: []*plan.Node{l, r},
+		Out: append(cols[:3:3], r.Out...)}
+	hop := &plan.Node{ID: 4, Op: plan.Window, Inputs: []*plan.Node{l}, Window: &plan.WindowSpec{Kind: "hop", TimeCol: 1, Size: 1000, Slide: 1},
+		Out: append(cols[:3:3], column("f", types.Timestamptz), column("e", types.Timestamptz), column("t", types.Timestamptz))}
+	long := &delta.Batch{N: 1, Cols: append(intCols(0, 1, 2, func(_, _ int) int64 { return 5 }).Cols,
+		textVec(1, func(int) string { return strings.Repeat("x", 1<<16) }))}
+	for _, root := range []*plan.Node{join, hop} {
+		for _, batch := range []bool{false, true} {
+			rows, most := 0, 0
+			d, err := Build(root, Options{Batch: batch, Output: func(b *delta.Batch) error {
+				rows += b.N
+				most = max(most, len(b.Cols[2].Buf))
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Begin(nil)
+			if root == join {
+				if err := d.Push(r, intCols(0, 1000, 1, func(_, _ int) int64 { return 5 })); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.Push(l, long); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			if most > maxBuf+1<<17 {
+				t.Errorf("%s, batch %v: a column of %d bytes in a batch", root.Op, batch, most)
+			}
+			if root == hop && rows != 1000 {
+				t.Errorf("%d rows", rows)
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ type mapKeep struct {
 	ids   []int32
 	sel   []int32 // rows inserted, each as often as it comes
 	minus []int32 // rows taken back
+	text  []*delta.Vec
 	row   []byte
 	out   rowsOut
 	it    rowIter
@@ -54,6 +55,8 @@ func newMapKeep(m *mapOp, b *builder, worker int) *mapKeep {
 
 func (m *mapKeep) Apply(_ int, b *delta.Batch, out Emit) error {
 	m.sel, m.minus = m.sel[:0], m.minus[:0]
+	m.text = textOf(m.text, b)
+	size := 0
 	for i := range b.N {
 		w := b.Weight(i)
 		if w < 0 {
@@ -61,7 +64,9 @@ func (m *mapKeep) Apply(_ int, b *delta.Batch, out Emit) error {
 		}
 		// Each copy of a row is evaluated by itself.
 		for ; w > 0; w-- {
-			if m.sel = append(m.sel, int32(i)); len(m.sel) == delta.MaxRows {
+			size += textBytes(m.text, int32(i))
+			if m.sel = append(m.sel, int32(i)); len(m.sel) == delta.MaxRows || size > maxBuf {
+				size = 0
 				if err := m.insert(b, out); err != nil {
 					return err
 				}

@@ -18,6 +18,9 @@ type window struct {
 	sel  []int32
 	from []int64
 	end  []int64
+
+	text  []*delta.Vec // columns of the batch of variable length
+	bytes int
 }
 
 var _ Operator = (*window)(nil)
@@ -59,7 +62,8 @@ func floorTo(t, step, off int64) int64 {
 }
 
 func (w *window) Apply(_ int, b *delta.Batch, out Emit) error {
-	w.sel, w.from, w.end = w.sel[:0], w.from[:0], w.end[:0]
+	w.sel, w.from, w.end, w.bytes = w.sel[:0], w.from[:0], w.end[:0], 0
+	w.text = textOf(w.text, b)
 	times := b.Cols[w.spec.TimeCol]
 	size := w.spec.Size
 	for i, t := range times.I[:b.N] {
@@ -95,10 +99,13 @@ func (w *window) add(i int, from, end int64) {
 	w.sel = append(w.sel, int32(i))
 	w.from = append(w.from, from)
 	w.end = append(w.end, end)
+	if w.spec.Kind != "tumble" {
+		w.bytes += textBytes(w.text, int32(i))
+	}
 }
 
 func (w *window) full(b *delta.Batch, out Emit) error {
-	if len(w.sel) < delta.MaxRows {
+	if len(w.sel) < delta.MaxRows && w.bytes < maxBuf {
 		return nil
 	}
 	return w.flush(b, out)
@@ -124,7 +131,7 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 	for k, vs := range [][]int64{append([]int64{}, w.from...), append([]int64{}, w.end...), last} {
 		o.Cols = append(o.Cols, &delta.Vec{T: w.outType(len(b.Cols) + k), N: n, I: vs})
 	}
-	w.sel, w.from, w.end = w.sel[:0], w.from[:0], w.end[:0]
+	w.sel, w.from, w.end, w.bytes = w.sel[:0], w.from[:0], w.end[:0], 0
 	return out(o)
 }
 
