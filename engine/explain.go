@@ -146,14 +146,25 @@ func shownFirst(q *plan.Query) []string {
 	return out
 }
 
-// indent puts lines beneath the heads, each of which is beneath the one before.
+// indent puts a plan's lines beneath the heads, each of which is beneath the one
+// before.
 func indent(lines, heads []string) []string {
+	under := func(depth int, s string) string {
+		if depth == 0 {
+			return s
+		}
+		return strings.Repeat("  ", depth-1) + "-> " + s
+	}
 	var out []string
 	for i, h := range heads {
-		out = append(out, strings.Repeat("  ", i)+h)
+		out = append(out, under(i, h))
 	}
-	for _, l := range lines {
-		out = append(out, strings.Repeat("  ", len(heads))+l)
+	for i, l := range lines {
+		if i == 0 {
+			out = append(out, under(len(heads), l))
+		} else {
+			out = append(out, strings.Repeat("  ", len(heads))+l)
+		}
 	}
 	return out
 }

@@ -361,7 +361,7 @@ func TestExplain(t *testing.T) {
 	s := newSession(t)
 	script(t, s, "CREATE TABLE t (a INT, b INT)", "CREATE TABLE", "INSERT INTO t VALUES (1, 2), (3, 4)", "INSERT 0 2")
 	for sql, want := range map[string]string{
-		"EXPLAIN SELECT a FROM t WHERE b > 1 ORDER BY a DESC LIMIT 3":             "Limit\n  Sort  key: a DESC\n",
+		"EXPLAIN SELECT a FROM t WHERE b > 1 ORDER BY a DESC LIMIT 3":             "Limit\n-> Sort  key: a DESC\n  -> ",
 		"EXPLAIN INSERT INTO t SELECT b, a FROM t":                                "Insert t\n",
 		"EXPLAIN CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t GROUP BY a": "Materialized View v\n",
 		"EXPLAIN ANALYZE SELECT count(*) FROM t":                                  "",
