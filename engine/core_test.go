@@ -373,3 +373,26 @@ func TestCancelledCreate(t *testing.T) {
 		"SELECT name, state FROM streamsql.jobs ORDER BY 1", "v|RUNNING\nw|BACKFILLING",
 		"DROP MATERIALIZED VIEW w", "DROP MATERIALIZED VIEW")
 }
+
+func TestWriteEnds(t *testing.T) {
+	s := session(t, Options{StatementMemory: 8 << 20})
+	script(t, s, "CREATE TABLE t (a bigint)", "CREATE TABLE", "CREATE TABLE u (a bigint)", "CREATE TABLE",
+		"INSERT INTO t SELECT * FROM generate_series(1, 20000)", "INSERT 0 20000",
+		"INSERT INTO u VALUES (5)", "INSERT 0 1",
+		"INSERT INTO t SELECT * FROM generate_series(1, 100000000)", "ERROR 53200")
+	for _, sql := range []string{
+		"INSERT INTO u SELECT x.a FROM t x, t y WHERE x.a + y.a < 0",
+		"DELETE FROM u USING t x, t y WHERE x.a + y.a < 0",
+		"UPDATE t SET a = 0 FROM t x, t y WHERE x.a + y.a < 0",
+	} {
+		ctx, cancel := context.WithTimeout(bg, 50*time.Millisecond)
+		start := time.Now()
+		_, err := s.Exec(ctx, sql)
+		cancel()
+		if err == nil || sqlerr.From(err).Code != "57014" || time.Since(start) > 5*time.Second {
+			t.Errorf("%s: %v after %s", sql, err, time.Since(start))
+		}
+	}
+	script(t, s, "SELECT count(*) FROM t", "20000", "INSERT INTO u SELECT a FROM t WHERE a < 3", "INSERT 0 2",
+		"BEGIN", "BEGIN", "INSERT INTO u VALUES (77)", "INSERT 0 1", "COMMIT", "COMMIT", "SELECT a FROM u ORDER BY 1", "1\n2\n5\n77")
+}

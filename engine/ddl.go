@@ -206,7 +206,7 @@ func (e *Engine) advanceTo(ctx context.Context, s *ast.AdvanceClock, d ddlContex
 	var v types.Datum
 	t := pq.Columns[0].Type
 	n := 0
-	err = e.runOnce(pq.Root, ectx, func(*plan.Node, exec.Emit) error {
+	err = e.runOnce(ctx, pq.Root, ectx, func(*plan.Node, exec.Emit) error {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "ADVANCE CLOCK TO takes no query")
 	}, func(b *delta.Batch) error {
 		v, n = b.Cols[0].Datum(b.N-1), n+b.N

@@ -27,8 +27,10 @@ type boundWrite struct {
 
 // pendingWrite is a transaction's writes on their way through the loop.
 type pendingWrite struct {
+	ctx     context.Context
 	writes  []*boundWrite
-	sources map[*plan.Node][]*delta.Batch // what the writes read from sources
+	sources map[*plan.Node][]*delta.Batch  // what the writes read from sources
+	rows    map[*boundWrite][]*delta.Batch // what INSERTs insert, where that is known before
 	results []*written
 	err     error
 	done    chan struct{}
@@ -58,13 +60,27 @@ func (d *pendingDML) answer(err error) {
 }
 
 // write carries out writes in order, as one transaction: when it returns, the
-// rows are durable and every view shows them. A write reads stored relations as
-// they stand, those before it in the transaction included, and sources to their
-// end at the time of the call.
+// rows are durable and every view shows them. UPDATE and DELETE read relations as
+// they stand, those before them in the transaction included; what INSERT inserts
+// is worked out before, over the last finished epoch, if no write before it in
+// the transaction changes what it reads. Sources are read to their end at the
+// time of the call.
 func (e *Engine) write(ctx context.Context, ws []*boundWrite) ([]*written, error) {
-	p := &pendingWrite{writes: ws, done: make(chan struct{}), sources: map[*plan.Node][]*delta.Batch{}}
+	p := &pendingWrite{
+		ctx: ctx, writes: ws, done: make(chan struct{}),
+		sources: map[*plan.Node][]*delta.Batch{}, rows: map[*boundWrite][]*delta.Batch{},
+	}
 	if err := e.readWriteSources(ctx, p); err != nil {
 		return nil, err
+	}
+	changed := map[uint64]bool{}
+	for _, w := range ws {
+		if w.Kind == plan.Insert {
+			if err := e.workOut(p, w, changed); err != nil {
+				return nil, err
+			}
+		}
+		changed[w.Table] = true
 	}
 	c := &command{write: p}
 	if err := e.submit(ctx, c); err != nil {
@@ -84,6 +100,64 @@ func (e *Engine) write(ctx context.Context, ws []*boundWrite) ([]*written, error
 		}
 	}
 	return p.results, p.err
+}
+
+// workOut runs the query of an INSERT beside the loop.
+func (e *Engine) workOut(p *pendingWrite, w *boundWrite, changed map[uint64]bool) error {
+	var ids []uint64
+	early := true
+	w.Root.Visit(func(n *plan.Node) {
+		if n.Op != plan.Scan || p.sources[n] != nil {
+			return
+		}
+		ids = append(ids, n.Relation)
+		o := e.currentCatalog().ByID(n.Relation)
+		// What a view before it shows depends on the writes before this one.
+		early = early && o != nil && (len(changed) == 0 || o.Kind == catalog.Table && o.Owner == 0 && !changed[n.Relation])
+	})
+	if !early {
+		return nil
+	}
+	var held *pin
+	if len(ids) > 0 {
+		var err error
+		if held, err = e.pin(p.ctx, ids); err != nil {
+			return err
+		}
+		defer held.release()
+	}
+	ctx := *w.Context
+	rows, err := e.collect(p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return held.scan(p.ctx, n, push) })
+	p.rows[w] = rows
+	return err
+}
+
+// collect runs the query of a write and keeps its rows, within the memory of one
+// statement.
+func (e *Engine) collect(p *pendingWrite, w *boundWrite, ctx *expr.Context, scan func(*plan.Node, exec.Emit) error) ([]*delta.Batch, error) {
+	rows := []*delta.Batch{}
+	var held int64
+	err := e.runOnce(p.ctx, w.Root, ctx, func(n *plan.Node, push exec.Emit) error {
+		bs, ok := p.sources[n]
+		if !ok {
+			return scan(n, push)
+		}
+		for _, b := range bs {
+			if err := push(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(b *delta.Batch) error {
+		rows = append(rows, b)
+		if held += batchBytes(b); held > e.opts.StatementMemory {
+			return sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+				WithDetail("The rows that the statement writes take more than %d bytes.", e.opts.StatementMemory).
+				WithHint("Write them in several statements.")
+		}
+		return nil
+	})
+	return rows, err
 }
 
 // readWriteSources reads, before the loop is asked, what the writes take from
@@ -189,26 +263,22 @@ func (e *Engine) applyOne(t *tx, p *pendingWrite, w *boundWrite) (*written, erro
 			WithDetail("The engine itself keeps it.")
 	}
 	ctx := *w.Context
-	var rows []*delta.Batch
-	err := e.runOnce(w.Root, &ctx, func(n *plan.Node, push exec.Emit) error {
-		if bs, ok := p.sources[n]; ok {
-			for _, b := range bs {
-				if err := push(b); err != nil {
-					return err
-				}
-			}
-			return nil
+	rows, known := p.rows[w]
+	if !known {
+		var err error
+		if rows, err = e.collect(p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return e.scanLive(n, &ctx, push) }); err != nil {
+			return nil, err
 		}
-		return e.scanLive(n, &ctx, push)
-	}, func(b *delta.Batch) error { rows = append(rows, b); return nil })
-	if err != nil {
-		return nil, err
 	}
 	x := &writeRun{e: e, t: t, w: w, ctx: &ctx, rel: rel, part: t.part(rel)}
 	if err := x.prepare(); err != nil {
 		return nil, err
 	}
 	for _, b := range rows {
+		if p.ctx.Err() != nil {
+			return nil, ctxError(p.ctx)
+		}
+		var err error
 		switch w.Kind {
 		case plan.Insert:
 			err = x.insert(b)
@@ -225,9 +295,9 @@ func (e *Engine) applyOne(t *tx, p *pendingWrite, w *boundWrite) (*written, erro
 }
 
 // runOnce runs a plan to its end over what feed pushes for each Scan.
-func (e *Engine) runOnce(root *plan.Node, ctx *expr.Context, feed func(n *plan.Node, push exec.Emit) error, out exec.Emit) (err error) {
+func (e *Engine) runOnce(done context.Context, root *plan.Node, ctx *expr.Context, feed func(n *plan.Node, push exec.Emit) error, out exec.Emit) (err error) {
 	df, err := exec.Build(root, exec.Options{
-		Env: e.currentCatalog().Env, Workers: 1, Batch: true, Output: out, Limit: e.opts.StatementMemory,
+		Env: e.currentCatalog().Env, Workers: 1, Batch: true, Output: out, Limit: e.opts.StatementMemory, Done: done.Done(),
 	})
 	if err != nil {
 		return err
