@@ -82,6 +82,10 @@ func TestReader(t *testing.T) {
 	if _, err := s.Size(7); err != nil {
 		t.Error(err)
 	}
+	commit(t, s, func(w *Writer) { w.DeleteRange(6, 7) })
+	if a, b := list(s.Reader(7).Scan, nil, nil), list(s.Reader(8).Scan, nil, []byte("1")); a != "" || b != "0=8.0 " {
+		t.Errorf("after a range of operators: %q, %q", a, b)
+	}
 	_, leaked := r.Pin() // does not keep Close from closing
 	must(t, s.Close())
 	release()

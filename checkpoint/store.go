@@ -351,8 +351,11 @@ func (t tableWriter) Set(key, value []byte) { t.w.Set(t.op, key, value) }
 func (t tableWriter) Delete(key []byte)     { t.w.Delete(t.op, key) }
 
 // DeleteAll removes the whole state of operator op.
-func (w *Writer) DeleteAll(op uint32) {
-	w.err = errors.Join(w.err, w.b.DeleteRange(stateKey(nil, op, nil), opEnd(op), nil))
+func (w *Writer) DeleteAll(op uint32) { w.DeleteRange(op, op) }
+
+// DeleteRange removes the whole state of the operators from first to last.
+func (w *Writer) DeleteRange(first, last uint32) {
+	w.err = errors.Join(w.err, w.b.DeleteRange(stateKey(nil, first, nil), opEnd(last), nil))
 }
 
 // Commit makes the writes that fill makes, the epoch and meta durable in one

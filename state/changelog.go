@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -124,84 +125,123 @@ func entry(b []byte) (key []byte, w, now int64, size int) {
 	return key, w, now, at + k
 }
 
-// change is an entry in the order of keys: eight bytes of the key, by which
-// most comparisons are settled, and where the entry is.
+// change is where an entry is, and eight bytes of its key: see sorter.
 type change struct {
 	head  uint64
 	chunk uint32
 	off   uint32
 }
 
-// netChanges calls fn once for each key in the journals, in order, with its weight
+// sorter puts entries into the order of their keys, those of one key into that of
+// their time. It is a radix sort of eight bytes a level: entries are sorted by
+// the eight bytes behind the prefix that they share, then each run that these
+// leave equal by those behind its own. So keys are decoded twice a level and not
+// at each comparison.
+type sorter struct {
+	bufs    [][]byte
+	changes []change
+}
+
+func (s *sorter) key(c change) []byte {
+	key, _, _, _ := entry(s.bufs[c.chunk][c.off:])
+	return key
+}
+
+// smallRun is the length up to which comparing whole keys is faster.
+const smallRun = 12
+
+// sort sorts a run whose keys share their first depth bytes.
+func (s *sorter) sort(run []change, depth int) {
+	if len(run) <= smallRun {
+		slices.SortFunc(run, s.compare)
+		return
+	}
+	first := s.key(run[0])
+	shared, least := len(first), len(first)
+	for _, c := range run[1:] {
+		k := s.key(c)
+		least = min(least, len(k))
+		shared = min(shared, len(k))
+		for i := depth; i < shared; i++ {
+			if k[i] != first[i] {
+				shared = i
+			}
+		}
+	}
+	if shared == least { // equal keys, or one that begins all others
+		slices.SortFunc(run, s.compare)
+		return
+	}
+	for i, c := range run {
+		run[i].head = head(s.key(c), shared)
+	}
+	slices.SortFunc(run, func(x, y change) int {
+		if x.head != y.head {
+			if x.head < y.head {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(x.chunk, y.chunk), cmp.Compare(x.off, y.off))
+	})
+	for i := 0; i < len(run); {
+		j := i + 1
+		for j < len(run) && run[j].head == run[i].head {
+			j++
+		}
+		if j > i+1 {
+			s.sort(run[i:j], shared)
+		}
+		i = j
+	}
+}
+
+// compare orders by the whole key, then by time.
+func (s *sorter) compare(x, y change) int {
+	if c := bytes.Compare(s.key(x), s.key(y)); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(x.chunk, y.chunk), cmp.Compare(x.off, y.off))
+}
+
+// netChanges calls fn once for each key in the changelogs, in order, with its weight
 // before the first change and after the last.
 func netChanges(js []*changelog, fn func(key []byte, old, now int64)) {
-	var bufs [][]byte
+	s := &sorter{}
 	n := 0
 	for _, j := range js {
-		bufs = append(append(bufs, j.full...), j.cur)
+		s.bufs = append(append(s.bufs, j.full...), j.cur)
 		n += j.n
 	}
-	// Keys begin with a key group and then are much alike: within a first byte,
-	// the eight bytes begin where keys begin to differ.
-	var count [257]int
-	var common [257][]byte
-	each := func(fn func(b int, key []byte, c change)) {
-		for i, buf := range bufs {
+	// First by the first byte, the key group, behind which keys are much alike.
+	var start [258]int
+	each := func(fn func(b int, c change)) {
+		for i, buf := range s.bufs {
 			for off := 0; off < len(buf); {
 				key, _, _, size := entry(buf[off:])
 				b := 0
 				if len(key) > 0 {
 					b = int(key[0]) + 1
 				}
-				fn(b, key, change{chunk: uint32(i), off: uint32(off)})
+				fn(b, change{chunk: uint32(i), off: uint32(off)})
 				off += size
 			}
 		}
 	}
-	each(func(b int, key []byte, _ change) {
-		if count[b]++; count[b] == 1 {
-			common[b] = key
-			return
-		}
-		p := common[b]
-		i := 0
-		for i < min(len(p), len(key)) && p[i] == key[i] {
-			i++
-		}
-		common[b] = p[:i]
-	})
-	var start [258]int
-	for b, c := range count {
-		start[b+1] = start[b] + c
+	each(func(b int, _ change) { start[b+1]++ })
+	for b := range 257 {
+		start[b+1] += start[b]
 	}
-	changes := make([]change, n)
+	s.changes = make([]change, n)
 	next := start
-	each(func(b int, key []byte, c change) {
-		var head [8]byte
-		copy(head[:], key[len(common[b]):])
-		c.head = binary.BigEndian.Uint64(head[:])
-		changes[next[b]] = c
+	each(func(b int, c change) {
+		s.changes[next[b]] = c
 		next[b]++
 	})
-	for b := range count {
-		slices.SortFunc(changes[start[b]:start[b+1]], func(x, y change) int {
-			if x.head != y.head {
-				if x.head < y.head {
-					return -1
-				}
-				return 1
-			}
-			k, _, _, _ := entry(bufs[x.chunk][x.off:])
-			l, _, _, _ := entry(bufs[y.chunk][y.off:])
-			if c := bytes.Compare(k, l); c != 0 {
-				return c
-			}
-			if x.chunk != y.chunk {
-				return int(x.chunk) - int(y.chunk)
-			}
-			return int(x.off) - int(y.off)
-		})
+	for b := range 257 {
+		s.sort(s.changes[start[b]:start[b+1]], min(b, 1))
 	}
+	changes, bufs := s.changes, s.bufs
 	var key []byte
 	var old, last int64
 	for i, c := range changes {
