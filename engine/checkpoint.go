@@ -188,9 +188,7 @@ func (e *Engine) writeCheckpoint(run *checkpointRun) error {
 	}
 	run.info.Bytes, err = e.store.Commit(run.info.Epoch, b, func(w *checkpoint.Writer) error {
 		for _, r := range run.drops {
-			for op := r[0]; op < r[1]; op++ {
-				w.DeleteAll(op)
-			}
+			w.DeleteRange(r[0], r[1]-1)
 		}
 		for id, o := range run.objects {
 			if o == nil {
