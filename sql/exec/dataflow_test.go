@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/plan"
@@ -70,6 +71,46 @@ func TestCancel(t *testing.T) {
 	}
 	if sqlerr.From(err) == nil || sqlerr.From(err).Code != sqlerr.QueryCanceled {
 		t.Fatal(err)
+	}
+}
+
+// TestCancelFruitless cancels a join whose condition no pair satisfies.
+func TestCancelFruitless(t *testing.T) {
+	p := joinPlan(plan.Inner, 0, false, true)
+	for _, batch := range []bool{false, true} {
+		done := make(chan struct{})
+		d, err := Build(p, Options{Batch: batch, Done: done})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Begin(nil)
+		rows := func(v int64) *delta.Batch {
+			b := intCols(0, 4000, 2, func(_, _ int) int64 { return v })
+			b.Cols = append(b.Cols, textVec(b.N, func(int) string { return "" }))
+			return b
+		}
+		l, r := d.Scans()[0], d.Scans()[1]
+		for range 5 {
+			if err := d.Push(l, rows(2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.AfterFunc(20*time.Millisecond, func() { close(done) })
+		start := time.Now()
+		for range 5 {
+			if err = d.Push(r, rows(1)); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = d.Finish()
+		}
+		if e := sqlerr.From(err); e == nil || e.Code != sqlerr.QueryCanceled {
+			t.Fatalf("batch %v: %v after %v", batch, err, time.Since(start))
+		}
+		if batch == false && time.Since(start) > 5*time.Second {
+			t.Fatalf("cancelled after %v", time.Since(start))
+		}
 	}
 }
 

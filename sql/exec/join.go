@@ -24,6 +24,7 @@ import (
 // which is kept for every row of a side that needs it.
 type join struct {
 	n        *plan.Node
+	w        *worker
 	step     *stepInfo
 	side     [2]joinSide
 	residual *expr.Program
@@ -76,7 +77,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if len(n.Inputs) != 2 || len(n.LeftKey) != len(n.RightKey) {
 		return nil, sqlerr.New(sqlerr.Internal, "the join of node %d is malformed", n.ID)
 	}
-	j := &join{n: n, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}
+	j := &join{n: n, w: b.cur.w, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}
 	l, r := &j.side[0], &j.side[1]
 	l.key, r.key = n.LeftKey, n.RightKey
 	switch n.Kind {
@@ -122,7 +123,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	j.initTime(b)
 	if b.opts.Batch {
 		j.batch = true
-		return &joinBatch{join: j, w: b.cur.w}, nil
+		return &joinBatch{join: j}, nil
 	}
 	return j, nil
 }

@@ -9,7 +9,6 @@ import (
 // that it would have to take back.
 type joinBatch struct {
 	*join
-	w    *worker
 	held [2][]*delta.Batch
 	rows [2]int
 	mem  int64

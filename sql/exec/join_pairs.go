@@ -66,6 +66,10 @@ func (p *joinPairs) flush(out Emit) error {
 		return nil
 	}
 	j := p.j
+	// A condition may leave nothing to emit for long.
+	if err := j.w.check(); err != nil {
+		return err
+	}
 	mine := make([]*delta.Vec, len(p.b.Cols))
 	for c, v := range p.b.Cols {
 		mine[c] = v.Gather(p.sel)
