@@ -84,21 +84,26 @@ func TestCancelFruitless(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Begin(nil)
-		rows := func(v int64) *delta.Batch {
-			b := intCols(0, 4000, 2, func(_, _ int) int64 { return v })
+		rows := func(at int, v int64) *delta.Batch {
+			b := intCols(0, 4000, 2, func(i, c int) int64 {
+				if c == at {
+					return v
+				}
+				return int64(i)
+			})
 			b.Cols = append(b.Cols, textVec(b.N, func(int) string { return "" }))
 			return b
 		}
 		l, r := d.Scans()[0], d.Scans()[1]
 		for range 5 {
-			if err := d.Push(l, rows(2)); err != nil {
+			if err := d.Push(l, rows(1, 2)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		time.AfterFunc(20*time.Millisecond, func() { close(done) })
 		start := time.Now()
 		for range 5 {
-			if err = d.Push(r, rows(1)); err != nil {
+			if err = d.Push(r, rows(0, 1)); err != nil {
 				break
 			}
 		}
