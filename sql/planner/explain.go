@@ -12,14 +12,34 @@ import (
 
 // Explain prints a plan as a tree, a line an operator: what it does, and in
 // brackets the state that it keeps, the column with the watermark, and whether
-// its output is append-only.
+// its output is append-only. An operator with several readers is shown once, with
+// its number.
 func Explain(root *plan.Node, name func(relation uint64) string) []string {
 	var out []string
+	readers := map[int]int{}
+	var count func(n *plan.Node)
+	count = func(n *plan.Node) {
+		if readers[n.ID]++; readers[n.ID] == 1 {
+			for _, in := range n.Inputs {
+				count(in)
+			}
+		}
+	}
+	count(root)
+	shown := map[int]bool{}
 	var walk func(n *plan.Node, depth int)
 	walk = func(n *plan.Node, depth int) {
 		prefix := ""
 		if depth > 0 {
 			prefix = strings.Repeat("  ", depth-1) + "-> "
+		}
+		if readers[n.ID] > 1 {
+			prefix += fmt.Sprintf("#%d ", n.ID)
+			if shown[n.ID] {
+				out = append(out, prefix+"(shown above)")
+				return
+			}
+			shown[n.ID] = true
 		}
 		out = append(out, prefix+describe(n, name))
 		for _, in := range n.Inputs {

@@ -717,12 +717,3 @@ func (y *physical) lookup(r *rel, conds []*expr.Expr) {
 		}
 	}
 }
-
-// numberNodes gives the nodes their IDs, inputs first. A node is in the tree once.
-func numberNodes(root *plan.Node) {
-	id := 0
-	root.Visit(func(n *plan.Node) {
-		id++
-		n.ID = id
-	})
-}

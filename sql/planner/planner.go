@@ -65,7 +65,7 @@ func (b *binder) root(r *rel, ids []int, adhoc bool) *plan.Node {
 	p := b.pick(r, ids)
 	r = b.prune(p, setOf(ids))
 	y := &physical{b: b, ad: adhoc}
-	n := y.arranged(r, ids).n
+	n := b.share(y.arranged(r, ids).n)
 	numberNodes(n)
 	return n
 }

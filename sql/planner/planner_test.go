@@ -180,7 +180,12 @@ func check(root *plan.Node) (err error) {
 			err = fmt.Errorf("node %d (%s): %s", n.ID, n.Op, fmt.Sprintf(format, args...))
 		}
 	}
+	seen := map[*plan.Node]bool{}
 	root.Visit(func(n *plan.Node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
 		id++
 		if n.ID != id {
 			bad(n, "numbered %d, not %d", n.ID, id)

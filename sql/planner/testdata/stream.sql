@@ -27,3 +27,8 @@ create materialized view m as select b.price, c.name from bid b join cat c on c.
 create materialized view m as select price from bid where not exists (select 1 from cat where name = channel)
 create materialized view m as select c.name, b.price from cat c right join bid b on c.id = b.auction
 create materialized view m as select b.price, w.z from bid b join t w2 on true join w on w.x = b.auction
+create materialized view m as select ab.auction, ab.num from (select auction, count(*) as num, window_start, window_end from hop(bid, date_time, interval '2 s', interval '10 s') group by auction, window_start, window_end) ab
+  join (select max(num) as maxn, window_start, window_end from (select count(*) as num, window_start, window_end from hop(bid, date_time, interval '2 s', interval '10 s') group by auction, window_start, window_end) c group by window_start, window_end) mb
+  on ab.window_start = mb.window_start and ab.window_end = mb.window_end and ab.num >= mb.maxn
+create materialized view m as with x as (select b, count(*) as n from t group by b) select l.b, r.n from x l join x r on l.b = r.n
+create materialized view m as select l.a, r.a as c from t l join t r on l.b = r.b
