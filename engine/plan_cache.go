@@ -19,11 +19,11 @@ type planCache struct {
 }
 
 type cachedPlan struct {
-	text   string // as it was given to Parse
-	st     *Statement
-	path   string
-	params []types.Type
-	plan   *planned
+	text    string // as it was given to Parse
+	st      *Statement
+	binding string
+	params  []types.Type
+	plan    *planned
 }
 
 func newPlanCache(max int) *planCache {
@@ -55,7 +55,7 @@ func (c *planCache) keepParsed(text string, st *Statement) {
 
 func (c *planCache) plan(st *Statement, cat *catalog.Catalog, params []types.Type, set settings) *planned {
 	e := st.cached
-	if e == nil || e.plan == nil || e.plan.cat != cat || !slices.Equal(e.params, params) || e.path != pathOf(set) {
+	if e == nil || e.plan == nil || e.plan.cat != cat || !slices.Equal(e.params, params) || e.binding != bindingOf(set) {
 		return nil
 	}
 	return e.plan
@@ -63,11 +63,14 @@ func (c *planCache) plan(st *Statement, cat *catalog.Catalog, params []types.Typ
 
 func (c *planCache) keepPlan(st *Statement, params []types.Type, set settings, pl *planned) {
 	if e := st.cached; e != nil {
-		e.plan, e.params, e.path = pl, slices.Clone(params), pathOf(set)
+		e.plan, e.params, e.binding = pl, slices.Clone(params), bindingOf(set)
 	}
 }
 
-func pathOf(set settings) string {
-	v, _ := set.get("search_path")
-	return v
+// bindingOf is what a plan depends on of the settings: where names are looked
+// for, and the zone in which literals of timestamptz are read.
+func bindingOf(set settings) string {
+	path, _ := set.get("search_path")
+	zone, _ := set.get("TimeZone")
+	return zone + " " + path
 }

@@ -169,6 +169,12 @@ func (c *exprCtx) typedLiteral(x *ast.TypedLiteral) *expr.Expr {
 	if f := x.Type.Fields; t.ID == types.Interval && f != "" {
 		text = withUnit(text, f)
 	}
+	if t.ID == types.Timestamptz { // in the session's zone
+		lit := &expr.Expr{Kind: expr.Const, Type: types.Of(types.Unknown), Value: types.Datum{S: []byte(text)}, Pos: x.Offset()}
+		e, err := c.b.env.Cast(lit, t, expr.Explicit)
+		must(err, x.Offset())
+		return e
+	}
 	d, err := types.ParseText(t, text)
 	must(err, x.Offset())
 	return &expr.Expr{Kind: expr.Const, Type: t, Value: d, Pos: x.Offset()}
