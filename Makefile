@@ -27,6 +27,13 @@ slt: ## run the project's sqllogictest suite in modes batch and view
 crash: ## kill a running server 50 times, under load
 	STREAMSQL_KILLS=50 go test -v -timeout 20m -run TestKill ./crashtest
 
+crash: ## 50 x kill -9 of a server under load
+	STREAMSQL_KILLS=50 go test -count=1 -timeout 20m -run TestKill -v ./crashtest
+
+bench: ## Nexmark beside hand-written loops, and the operators
+	go test -run xxx -bench . -benchtime 1x ./bench
+	go test -run xxx -bench . ./sql/expr ./sql/exec ./state
+
 demo: ## the recommender on embedded parts, for a minute
 	go run ./cmd/streamsql demo --for 60s
 

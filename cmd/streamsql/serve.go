@@ -15,13 +15,18 @@ import (
 	"github.com/streamsql/streamsql/server"
 )
 
+const (
+	defaultData = "streamsql-data"
+	inMemory    = "memory" // --data memory
+)
+
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, args []string, out io.Writer) error {
 	fs := flags("serve", out)
 	listen := fs.String("listen", server.DefaultListen, "`HOST:PORT` of the PostgreSQL protocol")
 	httpAddr := fs.String("http", "", "`HOST:PORT` of /healthz and /metrics (default: none)")
 	insecure := fs.Bool("insecure-listen", false, "allow addresses that are not loopback; there is no authentication")
-	dir := fs.String("data", "", "data `directory` (default: everything is in memory and gone at the end)")
+	dir := fs.String("data", defaultData, "data `directory`; memory: everything is gone at the end")
 	workers := fs.Int("workers", 1, "`number` of workers")
 	memory := fs.String("memory", "", "bound of the state held in memory, as 512MiB or 2GiB (default: half of the machine's)")
 	interval := fs.Duration("checkpoint-interval", time.Second, "time between checkpoints")
@@ -37,6 +42,12 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 		return usageError{fmt.Errorf("-memory: %w", err)}
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if *dir == inMemory {
+		*dir = ""
+		fmt.Fprintln(out, "everything is in memory and gone at the end")
+	} else {
+		fmt.Fprintf(out, "data in %s\n", *dir)
+	}
 	eng, err := engine.Open(ctx, engine.Options{Dir: *dir, Workers: *workers, CheckpointInterval: *interval, MemoryLimit: limit, Log: log})
 	if err != nil {
 		return err

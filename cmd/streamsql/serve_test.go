@@ -120,7 +120,7 @@ func TestServeAndSubmit(t *testing.T) {
 
 	broken := write("broken.sql", "SELECT 1;\nCREATE VIEW w AS SELECT nosuch;\n")
 	said.Reset()
-	if code := run(context.Background(), []string{"serve", "-listen", "127.0.0.1:0", "-f", broken}, &said, &said); code != 1 ||
+	if code := run(context.Background(), []string{"serve", "-listen", "127.0.0.1:0", "-data", "memory", "-f", broken}, &said, &said); code != 1 ||
 		!strings.Contains(said.String(), broken+":2:25: ERROR 42703") {
 		t.Errorf("serve with a broken file: %d\n%s", code, said.String())
 	}

@@ -80,7 +80,7 @@ func firstLine(s string) string {
 
 func isDuplicate(err error) bool {
 	switch sqlerr.From(err).Code {
-	case sqlerr.DuplicateTable, sqlerr.DuplicateObject, "42723":
+	case sqlerr.DuplicateTable, sqlerr.DuplicateObject, "42723", sqlerr.UniqueViolation:
 		return true
 	}
 	return false
