@@ -396,3 +396,66 @@ func TestWriteEnds(t *testing.T) {
 	script(t, s, "SELECT count(*) FROM t", "20000", "INSERT INTO u SELECT a FROM t WHERE a < 3", "INSERT 0 2",
 		"BEGIN", "BEGIN", "INSERT INTO u VALUES (77)", "INSERT 0 1", "COMMIT", "COMMIT", "SELECT a FROM u ORDER BY 1", "1\n2\n5\n77")
 }
+
+// TestRestartWhileBackfilling: a view that was being made when the engine ended is
+// made anew when it starts again.
+func TestRestartWhileBackfilling(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 1)
+	fs := vfs.NewMem()
+	s := session(t, Options{Dir: "data", FS: fs})
+	for i := range 100 {
+		topic.put(0, int64(i), 0)
+	}
+	src := s.eng.testSource(t, "s", t.Name())
+	script(t, s, "CREATE MATERIALIZED VIEW v AS SELECT a FROM s", "CREATE MATERIALIZED VIEW")
+	s.eng.settle(t, src.ID, topic)
+	// The view cannot be finished yet: the source says that it has been read further.
+	must(t, s.eng.do(bg, func() { s.eng.sources[src.ID].parts[0].next = 300 }))
+	script(t, s,
+		"SET streamsql.background_ddl = on", "SET",
+		"CREATE MATERIALIZED VIEW w AS SELECT a FROM s", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW x AS SELECT count(*) AS n FROM w", "CREATE MATERIALIZED VIEW")
+	waitFor(t, s, "SELECT backfill_done FROM streamsql.jobs WHERE name = 'w'", "100")
+	script(t, s, "CHECKPOINT", "CHECKPOINT")
+	must(t, s.eng.Close())
+	s = session(t, Options{Dir: "data", FS: fs})
+	waitFor(t, s, "SELECT name, state, backfill_done FROM streamsql.jobs WHERE name = 'w'", "w|BACKFILLING|100")
+	script(t, s, "SELECT * FROM x", "ERROR 55000")
+	for i := range 250 {
+		topic.put(0, int64(100+i), 0)
+	}
+	waitFor(t, s, "SELECT name, state FROM streamsql.jobs ORDER BY name", "v|RUNNING\nw|RUNNING\nx|RUNNING")
+	waitFor(t, s, "SELECT n FROM x", "350")
+	script(t, s, "SELECT count(*), count(DISTINCT a) FROM w", "350|350")
+}
+
+// TestSinkLife pauses, resumes and drops sinks on one file.
+func TestSinkLife(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out.jsonl")
+	lines := func() string {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		return strings.ReplaceAll(string(b), "\n", " ")
+	}
+	s := session(t, Options{Dir: "data", FS: vfs.NewMem()})
+	create := fmt.Sprintf("CREATE SINK k AS SELECT a, count(*) AS n FROM t GROUP BY a WITH (connector = 'file', path = '%s')", path)
+	script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE", "INSERT INTO t VALUES (1)", "INSERT 0 1",
+		create, "CREATE SINK",
+		"INSERT INTO t VALUES (1)", "INSERT 0 1", "CHECKPOINT", "CHECKPOINT",
+		"ALTER SINK k PAUSE", "ALTER SINK",
+		"INSERT INTO t VALUES (2)", "INSERT 0 1", "CHECKPOINT", "CHECKPOINT",
+		"SELECT state FROM streamsql.jobs", "PAUSED")
+	want := `{"a":1,"n":1,"__op":"insert"} {"a":1,"n":1,"__op":"delete"} {"a":1,"n":2,"__op":"insert"} `
+	for range 1000 {
+		if lines() == want {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	expect(t, lines(), want)
+	script(t, s, "ALTER SINK k RESUME", "ALTER SINK", "CHECKPOINT", "CHECKPOINT",
+		"SELECT state FROM streamsql.jobs", "RUNNING",
+		"DROP SINK k", "DROP SINK", create, "CREATE SINK", "DROP TABLE t", "ERROR 2BP01",
+		"CREATE SINK l FROM t WITH (connector = 'nothing')", "ERROR 22023",
+		"DROP TABLE t CASCADE", "DROP TABLE", "SELECT count(*) FROM streamsql.jobs", "0")
+}

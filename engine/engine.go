@@ -48,6 +48,7 @@ type Engine struct {
 	nextID    uint64
 	nextOp    uint32
 	jobErrors []JobError
+	cutRows   int  // of each source that the next step takes
 	tick      bool // the next step runs although nothing came
 
 	// Durability; store and log are nil in memory. See checkpoint.go.
@@ -99,6 +100,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		nextID:    catalog.FirstID,
 		nextOp:    1,
 		dml:       &pendingDML{},
+		cutRows:   2 * leastRows,
 	}
 	e.ddlSlot <- struct{}{}
 	e.ctx, e.stop = context.WithCancel(context.Background())
@@ -181,7 +183,13 @@ type Notice struct {
 	Err      *sqlerr.Error
 }
 
-const stepRows = 1 << 16 // rows of sources that a step takes at most
+// A step takes as many rows of each source as it can work off in about stepGoal:
+// larger steps do less work per row, but keep readers and writers waiting.
+const (
+	stepRows  = 1 << 16 // at most
+	leastRows = 1 << 13
+	stepGoal  = 500 * time.Millisecond
+)
 
 // idleWait is the longest that the loop sleeps when nothing is timed.
 const idleWait = time.Minute

@@ -168,18 +168,19 @@ func (s *source) partition(p int32, first int64) *partition {
 	return x
 }
 
-// cut takes what the sources brought, at most stepRows rows of each, and moves
-// positions and watermarks: all of it belongs to this one step.
-func (e *Engine) cut(now int64, changes map[uint64]*change) {
+// cut takes what the sources brought, about cutRows rows of each, and moves
+// positions and watermarks: all of it belongs to this one step. It returns the
+// most rows that it took of one source.
+func (e *Engine) cut(now int64, changes map[uint64]*change) (most int) {
 	if e.stepsHeld() {
-		return
+		return 0
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.sources)) {
 		s := e.sources[id]
 		if s.feed == nil || s.hold > 0 {
 			continue
 		}
-		items, end, err := s.feed.take(stepRows)
+		items, end, err := s.feed.take(e.cutRows)
 		c := &change{}
 		var dead []deadRow
 		for _, it := range items {
@@ -210,6 +211,7 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) {
 		}
 		if c.rows > 0 {
 			changes[id] = c
+			most = max(most, c.rows)
 		}
 		if len(dead) > 0 && s.dead != nil {
 			if d := e.keepDead(s, dead, now); d.rows > 0 {
@@ -224,6 +226,17 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) {
 			e.sourceFailed(s, err)
 		}
 		s.moveWatermark(now)
+	}
+	return most
+}
+
+// fitCut sets how many rows the next step takes, by how long this one was at it.
+func (e *Engine) fitCut(rows int, took time.Duration) {
+	switch {
+	case rows >= leastRows && took > 2*stepGoal:
+		e.cutRows = max(min(e.cutRows, rows)/2, leastRows)
+	case rows >= e.cutRows && took < stepGoal/2:
+		e.cutRows = min(2*e.cutRows, stepRows)
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/exec"
 	"github.com/streamsql/streamsql/sql/expr"
@@ -32,7 +33,8 @@ func (e *Engine) step() {
 	if changes == nil {
 		changes = map[uint64]*change{}
 	}
-	e.cut(ctx.Now, changes)
+	start := time.Now()
+	rows := e.cut(ctx.Now, changes)
 	for _, j := range e.order {
 		if j.active() {
 			e.stepJob(j, ctx, changes)
@@ -40,6 +42,7 @@ func (e *Engine) step() {
 	}
 	e.epoch++
 	e.changed = true
+	e.fitCut(rows, time.Since(start))
 	close(dml.stepped)
 }
 
