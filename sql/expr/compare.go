@@ -43,12 +43,12 @@ func (o cmpOp) holds(c int) bool {
 }
 
 // comparable types. The others reach these by implicit casts: varchar goes to
-// text, date beside timestamp to timestamp.
+// text, date beside timestamp to timestamp, regclass and regtype to oid (operators
+// of their own would take text and integers, which cast to regclass).
 var comparableTypes = []types.ID{
 	types.Bool, types.Int2, types.Int4, types.Int8, types.Float4, types.Float8, types.Numeric,
 	types.Text, types.Bpchar, types.Name, types.Char, types.Bytea, types.Date, types.Time,
 	types.Timestamp, types.Timestamptz, types.Interval, types.UUID, types.JSONB, types.OID,
-	types.Regclass, types.Regtype,
 }
 
 func init() {

@@ -324,8 +324,13 @@ func equalityOf(c *expr.Expr) (l, r *expr.Expr, nullSafe, ok bool) {
 		}
 		return nil, nil, false, false
 	}
-	if c.Kind == expr.Call && len(c.Args) == 2 && fnName(c.Fn) == "=" {
-		return c.Args[0], c.Args[1], false, true
+	if c.Kind == expr.Call && len(c.Args) == 2 {
+		switch fnName(c.Fn) {
+		case "=":
+			return c.Args[0], c.Args[1], false, true
+		case "is not distinct from":
+			return c.Args[0], c.Args[1], true, true
+		}
 	}
 	return nil, nil, false, false
 }

@@ -329,7 +329,11 @@ func (c *exprCtx) semi(r *rel, x ast.Expr) *rel {
 	b := c.b
 	switch x := x.(type) {
 	case *ast.Exists:
-		return b.apply(kind[negated], r, b.bare(b.closed(c.subquery(x.Query))), nil)
+		q := b.bare(b.closed(c.subquery(x.Query)))
+		if exactlyOne(q) {
+			q = oneRow()
+		}
+		return b.apply(kind[negated], r, b.some(q), nil)
 	case *ast.In:
 		if x.Query == nil {
 			return nil
