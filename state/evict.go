@@ -60,25 +60,34 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 	return t.fold(n)
 }
 
-// fold makes the stubs of n one, where n has nothing else and no key has left the
-// tree between them that the durable state may still have. The tree's height
-// stays as it is, and so does n.
+// fold makes the children of n one stub, where they are stubs or clean leaves too
+// small for one of their own, and no key has left the tree between them that the
+// durable state may still have. The tree's height stays as it is, and so does n.
 func (t *Tree) fold(n *node) *node {
 	last := len(n.kids) - 1
 	if last < 1 || n.mod > t.durable {
 		return n
 	}
 	for _, k := range n.kids {
-		if !k.stub {
+		if k.kids != nil || !k.stub && (k.hot || k.mod > t.durable || k.size() > pageLow) {
 			return n
 		}
 	}
 	n = t.own(n)
-	s := newStub(t.gen, n.kids[0].lower(), n.kids[last].upper(), n.kids[last].inf, false)
+	lo, hi, inf := n.kids[0].key(0), []byte(nil), false
+	if k := n.kids[last]; k.stub {
+		hi, inf = k.upper(), k.inf
+	} else {
+		hi = append(bytes.Clone(k.key(len(k.ends)-1)), 0)
+	}
+	s := newStub(t.gen, lo, hi, inf, false)
+	t.stubs++
 	for _, k := range n.kids {
 		t.bytes -= k.mem
+		if k.stub {
+			t.stubs--
+		}
 	}
-	t.stubs -= last
 	t.bytes -= n.mem
 	*n = node{gen: n.gen, mod: n.mod, kids: []*node{s}}
 	t.account(n)

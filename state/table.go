@@ -18,7 +18,8 @@ type Table interface {
 	// are free, and returns the bytes freed. Without a Reader it frees none.
 	Evict(n int64) int64
 	// Err is the first failure to read the durable state, nil if none. What the
-	// table answered since is not to be trusted: the step must fail.
+	// table answered since is not to be trusted: the step must fail. Rollback puts
+	// that right, and may forget the failure.
 	Err() error
 }
 
