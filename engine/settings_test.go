@@ -86,3 +86,15 @@ func TestSplitPath(t *testing.T) {
 		t.Errorf("splitName: %q, %v", got, ok)
 	}
 }
+
+func TestMaskSecrets(t *testing.T) {
+	for in, want := range map[string]string{
+		`CREATE SOURCE s (a INT) WITH (connector = 'kafka', properties.sasl.password = 'it''s me', "ssl.Key.Password"='x')`: `CREATE SOURCE s (a INT) WITH (connector = 'kafka', properties.sasl.password = '********', "ssl.Key.Password"='********')`,
+		`SELECT 'password' = 'x'`: `SELECT 'password' = '********'`,
+		`SELECT 1`:                `SELECT 1`,
+	} {
+		if got := maskSecrets(in); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/parser"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -85,7 +86,7 @@ func (s *Session) runShow(ctx context.Context, a *ast.Show) (*Rows, error) {
 		if string(o.Kind) != kind {
 			return nil, sqlerr.New(sqlerr.WrongObjectType, `"%s" is a %s`, a.Object, o.Kind).At(a.Object.Offset())
 		}
-		add(o.Name, o.SQL)
+		add(o.Name, maskSecrets(o.SQL))
 	case a.Name == "all":
 		for _, d := range settingDefs {
 			v, _ := s.Setting(d.name)
@@ -124,6 +125,23 @@ func (s *Session) runShow(ctx context.Context, a *ast.Show) (*Rows, error) {
 		add(v)
 	}
 	return r, nil
+}
+
+// maskSecrets hides the values of options that are secret.
+func maskSecrets(sql string) string {
+	toks, err := parser.Lex(sql)
+	if err != nil {
+		return sql
+	}
+	var b strings.Builder
+	at := 0
+	for i := 2; i < len(toks); i++ {
+		if v := toks[i]; v.Kind == parser.String && sql[toks[i-1].Pos:toks[i-1].End] == "=" && secret(toks[i-2].Val) {
+			b.WriteString(sql[at:v.Pos] + "'********'")
+			at = v.End
+		}
+	}
+	return b.String() + sql[at:]
 }
 
 // named finds an object of any kind that has a name of its own.

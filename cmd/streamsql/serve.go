@@ -95,8 +95,8 @@ func serveEngine(ctx context.Context, eng *engine.Engine, file string, out io.Wr
 	return err
 }
 
-// runFile runs a file of statements in this process. Objects that are there
-// already, as after a restart, are left as they are.
+// runFile runs a file of statements in this process. What is there already, as
+// after a restart, is left as it is: objects, and rows by their primary key.
 func runFile(ctx context.Context, eng *engine.Engine, name, text string, out io.Writer) error {
 	s, err := eng.NewSession("streamsql", "streamsql", nil)
 	if err != nil {

@@ -78,6 +78,8 @@ func firstLine(s string) string {
 	return l
 }
 
+// isDuplicate tells whether what a statement would make is there: an object, or
+// a row of that key.
 func isDuplicate(err error) bool {
 	switch sqlerr.From(err).Code {
 	case sqlerr.DuplicateTable, sqlerr.DuplicateObject, "42723", sqlerr.UniqueViolation:
