@@ -24,9 +24,6 @@ slt: ## run the project's sqllogictest suite in modes batch and view
 	go run ./cmd/streamsql slt --mode batch sqllogictest
 	go run ./cmd/streamsql slt --mode view sqllogictest
 
-crash: ## kill a running server 50 times, under load
-	STREAMSQL_KILLS=50 go test -v -timeout 20m -run TestKill ./crashtest
-
 crash: ## 50 x kill -9 of a server under load
 	STREAMSQL_KILLS=50 go test -count=1 -timeout 20m -run TestKill -v ./crashtest
 
