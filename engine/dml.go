@@ -379,14 +379,15 @@ func (t *tx) rollback() {
 	}
 }
 
-// add applies a row, columns from..from+n of b, to the table and records it.
+// add applies row i of b to the table, w times, and records it.
 func (p *txPart) add(b *delta.Batch, i int, w int64) error {
 	var buf [256]byte
-	for k, a := range p.rel.all() {
-		key := appendRow(buf[:0], b, i, a.order)
-		if _, now := a.tree.Add(key, w); now < 0 && k == 0 {
-			return sqlerr.New(sqlerr.Internal, "table %q does not hold a row to take back", p.rel.obj.Name)
-		}
+	main := p.rel.main
+	if _, now := main.tree.Add(appendRow(buf[:0], b, i, main.order), w); now < 0 {
+		return sqlerr.New(sqlerr.Internal, "table %q does not hold a row to take back", p.rel.obj.Name)
+	}
+	for _, a := range p.rel.index {
+		a.tree.Add(appendRow(buf[:0], b, i, a.order), w)
 	}
 	if p.b != nil && p.b.N == delta.MaxRows {
 		p.full, p.b = append(p.full, p.b), nil

@@ -132,7 +132,10 @@ func (r *relation) apply(c *change) error {
 
 // err is the first failure of an arrangement to read its durable state.
 func (r *relation) err() error {
-	for _, a := range r.all() {
+	if err := r.main.tree.Err(); err != nil {
+		return err
+	}
+	for _, a := range r.index {
 		if err := a.tree.Err(); err != nil {
 			return err
 		}
