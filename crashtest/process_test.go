@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,8 @@ func build(t *testing.T) string {
 type server struct {
 	bin, dir, addr string
 
+	workers int // of the last process
+
 	mu  sync.Mutex
 	cmd *exec.Cmd
 	log strings.Builder // what the last process said
@@ -117,12 +120,14 @@ func (s *server) said() string {
 	return s.log.String()
 }
 
-// start starts the process; it may not answer yet.
+// start starts the process; it may not answer yet. It has one worker, the next
+// one two, then three, so that the state is moved between them too.
 func (s *server) start() error {
 	s.mu.Lock()
 	s.log.Reset()
 	s.mu.Unlock()
-	cmd := exec.Command(s.bin, "serve", "--listen", s.addr, "--data", s.dir)
+	s.workers = s.workers%3 + 1
+	cmd := exec.Command(s.bin, "serve", "--listen", s.addr, "--data", s.dir, "--workers", strconv.Itoa(s.workers))
 	cmd.Stdout, cmd.Stderr = logWriter{s}, logWriter{s}
 	if err := cmd.Start(); err != nil {
 		return err
