@@ -87,7 +87,7 @@ func build(t *testing.T) string {
 type server struct {
 	bin, dir, addr string
 
-	workers int // of the last process
+	starts int
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -121,13 +121,18 @@ func (s *server) said() string {
 }
 
 // start starts the process; it may not answer yet. It has one worker, the next
-// one two, then three, so that the state is moved between them too.
+// one two, then three, so that the state is moved between them too; and every
+// second one so little memory that most of it stays on disk.
 func (s *server) start() error {
 	s.mu.Lock()
 	s.log.Reset()
 	s.mu.Unlock()
-	s.workers = s.workers%3 + 1
-	cmd := exec.Command(s.bin, "serve", "--listen", s.addr, "--data", s.dir, "--workers", strconv.Itoa(s.workers))
+	args := []string{"serve", "--listen", s.addr, "--data", s.dir, "--workers", strconv.Itoa(s.starts%3 + 1)}
+	if s.starts%2 == 1 {
+		args = append(args, "--memory", "1MiB")
+	}
+	s.starts++
+	cmd := exec.Command(s.bin, args...)
 	cmd.Stdout, cmd.Stderr = logWriter{s}, logWriter{s}
 	if err := cmd.Start(); err != nil {
 		return err

@@ -62,7 +62,7 @@ func (e *Engine) newJob(o *catalog.Object) (*job, error) {
 		Env:     e.currentCatalog().Env,
 		Workers: e.opts.Workers,
 		States:  j.tables,
-		Limit:   e.opts.MemoryLimit,
+		Limit:   max(e.opts.MemoryLimit, leastBudget),
 		Output: func(b *delta.Batch) error {
 			j.out.add(b)
 			return j.budget.spend(j, batchBytes(b))

@@ -47,6 +47,13 @@ func Epoch(ctx context.Context, q Query, log *Log, category map[string]string) (
 
 func epoch(ctx context.Context, q Query, log *Log, category map[string]string) (*Moment, error) {
 	m := &Moment{Positions: map[int32]int64{}, Rows: map[string]int{}}
+	down, err := q(ctx, "SELECT name, state, error FROM streamsql.jobs WHERE state <> 'RUNNING'")
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range down {
+		return nil, fmt.Errorf("%s is %s: %s", j[0], j[1], j[2])
+	}
 	read := map[string][][]string{}
 	for _, v := range views {
 		rows, err := q(ctx, "SELECT "+v.columns+" FROM "+v.name)

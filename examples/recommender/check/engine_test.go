@@ -42,6 +42,16 @@ func sessionQuery(s *engine.Session) Query {
 // those events. The log is out of order within the watermark's bound, and has
 // some events that come too late and some records that are none.
 func TestTenEpochs(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) { tenEpochs(t, engine.Options{Workers: 2}) })
+	t.Run("mostly on disk", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes ten seconds")
+		}
+		tenEpochs(t, engine.Options{Dir: t.TempDir(), MemoryLimit: 4 << 20, StatementMemory: 256 << 20})
+	})
+}
+
+func tenEpochs(t *testing.T, o engine.Options) {
 	const partitions, records, epochs = 3, 12_000, 10
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -50,7 +60,7 @@ func TestTenEpochs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	eng, err := engine.Open(ctx, engine.Options{Workers: 2})
+	eng, err := engine.Open(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
