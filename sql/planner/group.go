@@ -7,6 +7,7 @@ import (
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
+	"github.com/streamsql/streamsql/sql/types"
 )
 
 // grouping builds the aggregate of a SELECT, and turns expressions over its rows
@@ -287,7 +288,40 @@ func (g *grouping) result() *rel {
 			keys = append(keys, end)
 		}
 	}
-	return aggregate(g.in, uniqueIDs(keys), g.calls)
+	r := aggregate(g.in, uniqueIDs(keys), g.calls)
+	if len(g.aggs.groupings) == 0 {
+		return r
+	}
+	out, exprs := slices.Clone(r.out), g.b.colsOf(r.out)
+	for _, c := range g.aggs.groupings {
+		out, exprs = append(out, c.id), append(exprs, g.bits(c, g.all()))
+	}
+	return project(r, out, exprs)
+}
+
+// all are the indexes of all keys.
+func (g *grouping) all() []int {
+	out := make([]int, len(g.keys))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// bits is the value of GROUPING in the rows of a grouping set.
+func (g *grouping) bits(c *groupingCall, of []int) *expr.Expr {
+	var v int64
+	for _, a := range c.args {
+		k := slices.IndexFunc(g.keys, func(x *expr.Expr) bool { return same(x, a) })
+		if k < 0 {
+			panic(sqlerr.New(sqlerr.Grouping, "arguments to GROUPING must be grouping expressions of the associated query level").At(a.Pos))
+		}
+		v <<= 1
+		if !slices.Contains(of, k) {
+			v |= 1
+		}
+	}
+	return constant(types.Int4, types.Datum{I: v})
 }
 
 // windowEnd finds the end of the window whose start is a key, so that groups can
@@ -337,6 +371,9 @@ func (g *grouping) union() *rel {
 	for _, c := range g.calls {
 		u.out = append(u.out, c.id)
 	}
+	for _, c := range g.aggs.groupings {
+		u.out = append(u.out, c.id)
+	}
 	for _, s := range g.sets {
 		m := map[int]int{}
 		in := b.clone(g.in, m)
@@ -364,6 +401,9 @@ func (g *grouping) union() *rel {
 		}
 		for _, c := range calls {
 			ids, exprs = append(ids, b.copyCol(c.id)), append(exprs, b.col(c.id))
+		}
+		for _, c := range g.aggs.groupings {
+			ids, exprs = append(ids, b.copyCol(c.id)), append(exprs, g.bits(c, s))
 		}
 		u.in, u.cols = append(u.in, project(a, ids, exprs)), append(u.cols, ids)
 	}

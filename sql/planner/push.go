@@ -22,12 +22,42 @@ func size(x *expr.Expr) int {
 }
 
 // push returns r with conds applied, each as deep as it can be, and the same done
-// to the conditions in r.
+// to the conditions in r. What has no rows for certain becomes VALUES without any.
 func (b *binder) push(r *rel, conds []*expr.Expr) *rel {
 	conds, never := b.simplify(conds)
 	if never {
 		return empty(r.out)
 	}
+	out := r.out
+	if r = b.pushDown(r, conds); vain(r) {
+		return empty(out)
+	}
+	return r
+}
+
+func isEmpty(r *rel) bool { return r.op == opValues && len(r.rows) == 0 }
+
+// vain tells whether r has no rows because an input has none.
+func vain(r *rel) bool {
+	switch r.op {
+	case opFilter, opProject, opDistinct, opTopN, opOver, opWindow, opUnnest:
+		return isEmpty(r.in[0])
+	case opAgg:
+		return len(r.keys) > 0 && isEmpty(r.in[0])
+	case opJoin:
+		l, rr := isEmpty(r.in[0]), isEmpty(r.in[1])
+		switch r.kind {
+		case plan.Inner, plan.Semi:
+			return l || rr
+		case plan.Left, plan.Anti:
+			return l
+		}
+		return l && rr
+	}
+	return false
+}
+
+func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 	switch r.op {
 	case opFilter:
 		return b.push(r.in[0], append(slices.Clone(r.conds), conds...))

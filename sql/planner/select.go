@@ -117,7 +117,7 @@ func (b *binder) selectBody(q *ast.Select, parent *scope, order []*ast.OrderItem
 			}
 		}
 	}
-	grouped := len(q.GroupBy) > 0 || q.Having != nil || len(aggs.calls) > 0
+	grouped := len(q.GroupBy) > 0 || q.Having != nil || len(aggs.calls) > 0 || len(aggs.groupings) > 0
 	if grouped {
 		g := &grouping{b: b, in: r, aggs: aggs, keys: keys, sets: sets, keySubs: keySubs}
 		g.build()

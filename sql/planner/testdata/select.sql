@@ -76,3 +76,7 @@ select a from t where generate_series(1, 2) = 1
 select a from t where (a, b) = (select a, b from u)
 with x as (select nope from t) select 1
 select b, a, count(*) from (select distinct a, b from u) s group by b, a
+select b, c, grouping(b, c) as g, count(*) from t group by cube (b, c) having grouping(b) = 0 order by 3
+select grouping(a) from t group by b
+select b, grouping(b) from t group by b
+select b, count(*) from t group by grouping sets ((b), ()) order by b
