@@ -243,16 +243,6 @@ func (r *relation) expire(now int64) (*change, error) {
 	return c, flush()
 }
 
-// expireDue tells whether the oldest row is too old.
-func (r *relation) expireDue(now int64) bool {
-	cur := r.main.tree.Cursor()
-	if !cur.Next() {
-		return false
-	}
-	t, _, err := types.DecodeKey(cur.Key(), r.types[r.main.order[0]], false)
-	return err == nil && t.I < now-r.kept.age
-}
-
 // rowJSON is a row as jsonb, by column names.
 func rowJSON(cols []plan.Column, b *delta.Batch, i int) []byte {
 	m := make(map[string]any, len(b.Cols))

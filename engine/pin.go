@@ -33,7 +33,6 @@ type pin struct {
 // pinned is one relation's arrangements.
 type pinned struct {
 	rel   *relation // its arrangements are not to be touched
-	index []*arrangement
 	snaps []*state.Snapshot
 }
 

@@ -25,7 +25,6 @@ type sinkRun struct {
 	queue []sinkOp
 	bytes int64
 	err   error
-	told  bool // the loop has taken err
 	end   bool
 	last  []byte // state at the last barrier
 

@@ -54,7 +54,6 @@ type agg struct {
 	enc     Keys
 	keyCols []*delta.Vec
 	rows    []int32
-	sel     []int32
 	selBuf  []int32
 	f       feed
 	emitted emission

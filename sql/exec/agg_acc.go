@@ -123,10 +123,9 @@ func (a *boolAcc) results(gs *entrySet, out *delta.Vec) error {
 // call is an aggregate of the node with what selects its rows.
 type call struct {
 	plan.AggCall
-	fn   *expr.AggFunc
-	acc  acc
-	in   bool // acc takes rows of its own: not another call's, nor the group's count
-	slot int  // of a slotted acc: the number of its part in the tail
+	fn  *expr.AggFunc
+	acc acc
+	in  bool // acc takes rows of its own: not another call's, nor the group's count
 	// strict arguments: rows with NULL there are left out
 	strict []int
 }

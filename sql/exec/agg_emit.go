@@ -11,7 +11,6 @@ import (
 // emission is the buffers of emitChanges.
 type emission struct {
 	was, now   entrySet
-	wasAt      []int32 // touched numbers, parallel to was
 	rows       []int32 // parallel to was, then now
 	old, new   []int32 // where pairs of old and new answers stand in both
 	dead, born []int32
