@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble"
 	"github.com/cockroachdb/pebble/bloom"
@@ -94,6 +95,11 @@ func OpenStore(dir string, opts StoreOptions) (*Store, error) {
 		return nil, err
 	}
 	lock, err := fs.Lock(fs.PathJoin(dir, lockFile))
+	var errno syscall.Errno
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) || errors.As(err, &errno) && errno != syscall.EAGAIN && errno != syscall.EACCES {
+		return nil, ioError("lock", dir, err)
+	}
 	if err != nil {
 		return nil, sqlerr.New("55006", "data directory %s is in use by another process", dir).
 			WithDetail("%v", err).WithHint("Stop the other server, or give this one a directory of its own with --data.")

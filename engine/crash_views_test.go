@@ -7,10 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/vfs"
+	"github.com/cockroachdb/pebble/vfs/errorfs"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
 // callFS calls after behind each call that changes the file system.
@@ -278,6 +282,100 @@ func TestCrashViewsAtEachCall(t *testing.T) {
 			}
 			t.Logf("%d calls", calls.Load())
 			return
+		}
+	}
+}
+
+// TestFaultViewsAtEachCall lets a call fail, or all from then on: the statement
+// that meets it says so or goes on, nothing hangs, and what was acknowledged is
+// there after a restart.
+func TestFaultViewsAtEachCall(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		stays  bool
+		stride int64
+	}{{syscall.ENOSPC, true, 2}, {syscall.EIO, false, 1}, {syscall.EIO, true, 3}} {
+		if testing.Short() {
+			c.stride *= 20
+		}
+		failed := 0
+		for n := int64(1); ; n += c.stride {
+			mem := vfs.NewMem()
+			var calls atomic.Int64
+			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op, path string) error {
+				if op.OpKind() != errorfs.OpKindWrite {
+					return nil
+				}
+				if k := calls.Add(1); k == n || c.stays && k > n {
+					return &os.PathError{Op: "write", Path: path, Err: c.err}
+				}
+				return nil
+			}))
+			acked := &crashModel{items: map[int][2]int{}, names: map[int]string{}}
+			next := acked
+			done := make(chan string, 1)
+			go func() {
+				e, err := Open(bg, Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour})
+				if err != nil {
+					done <- "ERROR " + sqlerr.From(err).Code
+					return
+				}
+				s, err := e.NewSession("u", "d", nil)
+				if err != nil {
+					done <- err.Error()
+					return
+				}
+				for _, st := range crashScript(n) {
+					m := acked.clone()
+					st.do(m)
+					next = m
+					if got := ask(s, st.sql); strings.HasPrefix(got, "ERROR") {
+						s.Close()
+						_ = e.Close()
+						done <- got
+						return
+					}
+					acked = m
+				}
+				s.Close()
+				_ = e.Close()
+				done <- ""
+			}()
+			select {
+			case got := <-done:
+				switch got {
+				case "":
+				case "ERROR 53100", "ERROR 58030":
+					failed++
+				default:
+					t.Fatalf("%v at call %d: %s", c.err, n, got)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("%v at call %d: it hangs", c.err, n)
+			}
+			if !t.Run(fmt.Sprintf("%v %v %d", c.err, c.stays, n), func(t *testing.T) {
+				// The files as another process finds them: a lost store keeps its locks.
+				again := vfs.NewMem()
+				if _, err := mem.Stat("data"); err == nil {
+					_, err := vfs.Clone(mem, again, "data", "data", vfs.CloneSkip(func(n string) bool { return strings.HasSuffix(n, "LOCK") }))
+					must(t, err)
+				}
+				e, err := Open(bg, Options{Dir: "data", FS: again})
+				must(t, err)
+				s, err := e.NewSession("u", "d", nil)
+				must(t, err)
+				checkCrash(t, s, acked, next)
+				s.Close()
+				must(t, e.Close())
+			}) {
+				return
+			}
+			if calls.Load() < n {
+				if failed < 5 {
+					t.Fatalf("%v: only %d calls made it fail", c.err, failed)
+				}
+				break
+			}
 		}
 	}
 }
