@@ -31,6 +31,7 @@ CREATE TABLE user_interests_late ("row" jsonb, weight bigint);
 CREATE TABLE ratings_late ("row" jsonb, weight bigint);
 CREATE TABLE user_events_dead_letters (reason text);
 CREATE SCHEMA streamsql;
+CREATE TABLE streamsql.jobs (name text, state text, error text);
 CREATE TABLE streamsql.source_positions (source text, partition int, next_offset bigint, epoch bigint);
 INSERT INTO streamsql.source_positions VALUES ('user_events', 0, 1500, 1), ('user_events', 1, 1500, 1), ('user_events', 2, 1499, 1);
 `
