@@ -61,7 +61,11 @@ func (b *binder) inPlan(r *rel) {
 
 // root rewrites a relation and makes it physical, with exactly the columns ids.
 func (b *binder) root(r *rel, ids []int, adhoc bool) *plan.Node {
-	r = b.push(r, nil)
+	return b.rooted(b.push(r, nil), ids, adhoc)
+}
+
+// rooted is root of what is rewritten already.
+func (b *binder) rooted(r *rel, ids []int, adhoc bool) *plan.Node {
 	p := b.pick(r, ids)
 	r = b.prune(p, setOf(ids))
 	y := &physical{b: b, ad: adhoc}
@@ -92,10 +96,7 @@ func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []
 		r, ids = b.apart(r, ids)
 	}
 	names := b.outputNames(o, columns, q.Offset())
-	root = b.root(r, ids, false)
-	for i, n := range names {
-		root.Out[i].Name = n
-	}
+	r = b.push(r, nil)
 	if k, ok := b.uniqueKey(r); ok && len(k) > 0 {
 		for _, c := range k {
 			i := slices.Index(ids, c)
@@ -105,6 +106,10 @@ func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []
 			}
 			keys = append(keys, i)
 		}
+	}
+	root = b.rooted(r, ids, false)
+	for i, n := range names {
+		root.Out[i].Name = n
 	}
 	return root, slices.Clone(root.Out), b.deps, keys, nil
 }

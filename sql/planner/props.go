@@ -226,7 +226,7 @@ func (b *binder) uniqueKey(r *rel) ([]int, bool) {
 		if !ok {
 			return nil, false
 		}
-		return append(slices.Clone(k), r.out[len(r.out)-3]), true
+		return append(slices.Clone(k), r.made[1]), true // the windows of CUMULATE share their start
 	}
 	return nil, false
 }
