@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -196,13 +194,4 @@ func (w *world) source(name, topic, addr string, more ...string) {
 	w.t.Helper()
 	w.exec(fmt.Sprintf(`CREATE SOURCE %s (n INT, s TEXT) WITH (connector = 'kafka', topic = '%s', properties.bootstrap.server = '%s'%s) FORMAT PLAIN ENCODE JSON`,
 		name, topic, addr, strings.Join(more, "")))
-}
-
-func writeFile(t *testing.T, text string) string {
-	t.Helper()
-	p := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return p
 }

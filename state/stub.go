@@ -63,14 +63,14 @@ var errPage = errors.New("state: the page is full")
 
 // read reads a page of stub s, from key at (inside its bounds) on; or all of it,
 // if s was one page.
-func (s *node) read(r Reader, at []byte) (page, error) {
-	p := page{leaf: &node{}, lo: at, hi: s.upper()}
-	if s.whole {
-		p.lo = s.lower()
+func (n *node) read(r Reader, at []byte) (page, error) {
+	p := page{leaf: &node{}, lo: at, hi: n.upper()}
+	if n.whole {
+		p.lo = n.lower()
 	}
 	l := p.leaf
 	err := r.Scan(p.lo, p.hi, func(key, value []byte) error {
-		if !s.whole && len(l.ws) > 0 && l.size()+len(key)+entrySize > pageFill {
+		if !n.whole && len(l.ws) > 0 && l.size()+len(key)+entrySize > pageFill {
 			p.hi = bytes.Clone(key)
 			return errPage
 		}
@@ -84,11 +84,11 @@ func (s *node) read(r Reader, at []byte) (page, error) {
 }
 
 // readBack is read of the page that ends at the bound to, nil for none.
-func (s *node) readBack(r Reader, to []byte) (page, error) {
-	if s.whole {
-		return s.read(r, s.lower())
+func (n *node) readBack(r Reader, to []byte) (page, error) {
+	if n.whole {
+		return n.read(r, n.lower())
 	}
-	p := page{leaf: &node{}, lo: s.lower(), hi: to}
+	p := page{leaf: &node{}, lo: n.lower(), hi: to}
 	l := p.leaf
 	b, ok := r.(BackReader)
 	if !ok { // all of it, keeping the last page

@@ -14,7 +14,6 @@ type Program struct {
 	root  node
 	typ   types.Type
 	conjs []conjunct
-	sel   []int32
 }
 
 // node is one compiled operation.

@@ -120,10 +120,9 @@ func scanNumberFormat(f string) (*numFormat, error) {
 // number is a decimal number to be printed: digits with the point at scale, in
 // the format's places already.
 type number struct {
-	neg     bool
-	whole   string // without leading zeros; "" for 0
-	frac    string
-	special string // NaN, Infinity
+	neg   bool
+	whole string // without leading zeros; "" for 0
+	frac  string
 }
 
 // rounded brings a numeric to so many digits after the point.

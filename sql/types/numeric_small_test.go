@@ -17,7 +17,8 @@ func TestSmallNumerics(t *testing.T) {
 		if rng.Intn(3) == 0 {
 			return edge[rng.Intn(len(edge))]
 		}
-		return rng.Int63()>>uint(rng.Intn(63)) - rng.Int63()>>uint(rng.Intn(63))
+		x := rng.Int63() >> uint(rng.Intn(63))
+		return x - rng.Int63()>>uint(rng.Intn(63))
 	}
 	scaled := func(x int64, s, to int) *big.Int { return roundTo(big.NewInt(x), s, to) }
 	for range 30_000 {
