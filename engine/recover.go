@@ -38,6 +38,9 @@ func (e *Engine) recover(ctx context.Context) (err error) {
 		}
 	}
 	e.epoch, e.nextID, e.nextOp, e.logSeq, e.jobErrors = max(m.Epoch, e.store.Epoch()), m.NextID, m.NextOp, m.Log, m.Errors
+	if err := e.checkLog(m.Log); err != nil {
+		return err
+	}
 	e.clock.restore(m.Clock, m.Manual)
 	e.meta = m
 	objects, err := e.readCatalog()
@@ -79,6 +82,22 @@ func (e *Engine) recover(ctx context.Context) (err error) {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// checkLog refuses a log that does not go on where the checkpoint ends: one of
+// the two has lost what it had acknowledged, and going on would hide that.
+func (e *Engine) checkLog(last uint64) error {
+	dir := func(name string) string { return e.opts.FS.PathJoin(e.opts.Dir, name) }
+	if first := e.log.FirstSeq(); first > last+1 {
+		return sqlerr.New("XX001", "the state in %s is damaged: its last readable checkpoint holds record %d of the log, but the log begins at %d", dir("state"), last, first).
+			WithDetail("Checkpoints that were durable are gone; the *.log files in there hold the latest.").
+			WithHint("Put back a copy of the data directory.")
+	}
+	if next := e.log.NextSeq(); next <= last {
+		return sqlerr.New("XX001", "the log in %s is damaged: it ends before record %d, but the checkpoint holds record %d", dir("log"), next, last).
+			WithHint("Files of the log are missing. Put them back, or a copy of the data directory.")
 	}
 	return nil
 }
