@@ -22,6 +22,7 @@ type ddlContext struct {
 	Text       string // the statement's own
 	Background bool   // streamsql.background_ddl: CREATE MATERIALIZED VIEW does not wait for its backfill
 	Notify     func(Notice)
+	Context    *expr.Context // of the session: literals are read in its time zone; nil: UTC
 }
 
 // notice tells the client something that is not an error.
@@ -111,7 +112,25 @@ func (x *ddlRun) dispatch(s ast.Statement) (string, error) {
 
 // planner makes a planner for one query of the statement.
 func (x *ddlRun) planner() *planner.Planner {
-	return &planner.Planner{Catalog: x.cat, Path: x.d.Path, Context: x.e.stepContext(), ParseView: parseView}
+	return &planner.Planner{Catalog: x.cat, Path: x.d.Path, Context: x.context(), ParseView: parseView}
+}
+
+// context is what the statement's own expressions know.
+func (x *ddlRun) context() *expr.Context {
+	if x.d.Context != nil {
+		return x.d.Context
+	}
+	return x.e.stepContext()
+}
+
+// zone is the session's time zone.
+func (x *ddlRun) zone() string {
+	if set := x.context().Setting; set != nil {
+		if z, ok := set("timezone"); ok {
+			return z
+		}
+	}
+	return "UTC"
 }
 
 // parseView parses the text of a view's query.

@@ -49,7 +49,7 @@ func (x *ddlRun) createTableAs(s *ast.CreateTable) (string, error) {
 	if err != nil || exists {
 		return "CREATE TABLE AS", err
 	}
-	root, cols, _, _, err := x.planner().View(s.Query, s.ColumnNames)
+	root, cols, err := x.planner().TableAs(s.Query, s.ColumnNames)
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +57,7 @@ func (x *ddlRun) createTableAs(s *ast.CreateTable) (string, error) {
 	if err := x.onLoop(func() error { x.e.addTable(o); return nil }); err != nil {
 		return "", err
 	}
-	ws := []*boundWrite{{Write: &plan.Write{Kind: plan.Insert, Table: o.ID, Root: root}, Context: x.e.stepContext()}}
+	ws := []*boundWrite{{Write: &plan.Write{Kind: plan.Insert, Table: o.ID, Root: root}, Context: x.context()}}
 	res, err := x.e.write(x.ctx, ws)
 	if err != nil {
 		_ = x.e.do(x.e.ctx, func() { x.e.remove([]*catalog.Object{o}) })
@@ -149,7 +149,7 @@ func (x *ddlRun) createView(s *ast.CreateView) error {
 	if err != nil {
 		return err
 	}
-	o := &catalog.Object{Schema: schema, Name: name, Kind: catalog.View, SQL: x.d.Text, Query: s.Text, Columns: relationColumns(cols), Depends: deps}
+	o := &catalog.Object{Schema: schema, Name: name, Kind: catalog.View, SQL: x.d.Text, Query: s.Text, Columns: relationColumns(cols), Depends: deps, Zone: x.zone()}
 	if old != nil {
 		if err := replaceable(old, o, x.cat); err != nil {
 			return err

@@ -160,7 +160,7 @@ func (x *writeRun) notNull(b *delta.Batch, i int) error {
 		}
 		if col.NotNull || pk {
 			return sqlerr.New(sqlerr.NotNullViolation, `null value in column "%s" of relation "%s" violates not-null constraint`, col.Name, x.rel.obj.Name).
-				WithDetail("Failing row contains %s.", rowText(b, i))
+				WithDetail("Failing row contains %s.", rowText(&delta.Batch{N: b.N, Cols: b.Cols[:len(x.rel.types)]}, i))
 		}
 	}
 	return nil
@@ -307,7 +307,7 @@ func (x *writeRun) remove(b *delta.Batch) error {
 func (x *writeRun) update(b *delta.Batch) error {
 	n := len(x.rel.types)
 	was := &delta.Batch{N: b.N, Cols: b.Cols[:n]}
-	will := &delta.Batch{N: b.N, Cols: b.Cols[n : 2*n]}
+	will := &delta.Batch{N: b.N, Cols: b.Cols[n:]} // with what RETURNING shows of FROM
 	var sel []int32
 	for i := range b.N {
 		for range b.Weight(i) {

@@ -58,7 +58,7 @@ func (s *Session) runDDL(ctx context.Context, st *Statement) (*Rows, error) {
 	r := &Rows{}
 	v, _ := s.settings.get("streamsql.background_ddl")
 	tag, err := s.eng.ddl(ctx, st.AST, ddlContext{Path: s.path(), Text: st.Text, Background: v == "on",
-		Notify: func(n Notice) { r.notices = append(r.notices, n) }})
+		Context: s.exprContext(s.eng.currentCatalog()), Notify: func(n Notice) { r.notices = append(r.notices, n) }})
 	if err != nil {
 		return nil, err
 	}

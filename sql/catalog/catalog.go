@@ -67,6 +67,7 @@ type Object struct {
 	Kind   Kind   `json:"kind"`
 	SQL    string `json:"sql,omitempty"` // the statement that made it, or a view's query in Query
 	Query  string `json:"query,omitempty"`
+	Zone   string `json:"zone,omitempty"` // of a view: TimeZone when it was made, in which its literals are read
 
 	Columns    []Column   `json:"columns,omitempty"`
 	PrimaryKey []int      `json:"primary_key,omitempty"`

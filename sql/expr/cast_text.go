@@ -228,5 +228,5 @@ func clockWord(ctx *Context, t types.Type, s string) (types.Datum, bool) {
 // hasZone tells whether the text of a timestamp names its zone.
 func hasZone(s string) bool {
 	i := strings.IndexByte(s, ':')
-	return i >= 0 && strings.ContainsAny(strings.TrimSuffix(strings.TrimSpace(s[i:]), " BC"), "+-ZzUuGg")
+	return i >= 0 && strings.ContainsAny(strings.TrimSuffix(strings.TrimSpace(s[i:]), " BC"), "+-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 }

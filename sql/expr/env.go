@@ -26,6 +26,15 @@ func (e *Env) In(ctx *Context) *Env {
 	return &Env{Funcs: e.Funcs, Aggs: e.Aggs, zone: z}
 }
 
+// InZone returns e for text that was written in the time zone name.
+func (e *Env) InZone(name string) *Env {
+	z, err := loadZone(name)
+	if err != nil || isUTC(z) {
+		z = nil
+	}
+	return &Env{Funcs: e.Funcs, Aggs: e.Aggs, zone: z}
+}
+
 // AggKind names how an aggregate is computed; package exec implements each.
 type AggKind string
 

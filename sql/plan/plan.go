@@ -163,7 +163,8 @@ type Write struct {
 	Table uint64
 	// Root gives, to insert, the table's columns with defaults in place and types
 	// assigned; to delete, the rows' columns as they are; to update, the columns as
-	// they are and behind them as they will be.
+	// they are and behind them as they will be. Behind these, what Returning
+	// shows of FROM and USING.
 	Root *Node
 	// Conflict says what an inserted row does whose key is there already:
 	// "" (an error), nothing, update.
@@ -171,7 +172,7 @@ type Write struct {
 	ConflictKeys []int        // sorted: the unique key that Conflict is about; nil: any
 	ConflictSet  []*expr.Expr // over the existing row's columns, then the new row's: the row to store
 	ConflictCond *expr.Expr   // update only if true; nil: always
-	Returning    []*expr.Expr // over the row inserted, updated (as it is now) or deleted; nil: none
+	Returning    []*expr.Expr // over the row inserted, updated (as it is now) or deleted, and what follows it in Root; nil: none
 	Columns      []Column     // of Returning
 	Params       []types.Type
 }

@@ -137,7 +137,7 @@ func (p *Planner) Insert(s *ast.Insert) (w *plan.Write, err error) {
 	b.inPlan(r)
 	w.Root = b.root(r, ids, true)
 	b.conflict(w, o, s)
-	b.returning(w, o, s.Table, s.Returning)
+	b.returning(w, o, s.Table, s.Returning, nil)
 	w.Params = b.paramTypes()
 	return w, nil
 }
@@ -417,20 +417,37 @@ func (b *binder) regenerate(o *catalog.Object, vals []*expr.Expr) {
 	}
 }
 
-func (b *binder) returning(w *plan.Write, o *catalog.Object, t *ast.Table, ts []*ast.Target) {
+// returning binds RETURNING over the row that is written and, for UPDATE … FROM
+// and DELETE … USING, what stands in from, the statement's scope; nil: nothing
+// does. It returns the columns of from that it uses: they stand behind the row.
+func (b *binder) returning(w *plan.Write, o *catalog.Object, t *ast.Table, ts []*ast.Target, from *scope) []int {
 	if len(ts) == 0 {
-		return
+		return nil
 	}
 	v, ids := b.rowScope(o, aliasOf(t, o))
 	if t.Alias.Name != "" {
 		v.schema = ""
 	}
-	c := &exprCtx{b: b, sc: &scope{star: v.cols, vars: []*rangeVar{v}}, clause: "RETURNING", noSubs: "RETURNING"}
+	sc := &scope{star: v.cols, vars: []*rangeVar{v}}
+	if from != nil { // the table itself stands first in it
+		sc.star = append(slices.Clone(v.cols), from.star[len(o.Columns):]...)
+		sc.vars = append(sc.vars, from.vars[1:]...)
+	}
+	c := &exprCtx{b: b, sc: sc, clause: "RETURNING", noSubs: "RETURNING"}
+	row := len(ids)
 	for _, x := range c.targets(ts) {
 		e := b.known(x.x)
+		if from != nil {
+			for _, n := range expr.Columns(e) {
+				if !slices.Contains(ids, n) {
+					ids = append(ids, n)
+				}
+			}
+		}
 		w.Returning = append(w.Returning, b.toPositions(e, ids))
 		w.Columns = append(w.Columns, plan.Column{Name: x.name, Type: e.Type})
 	}
+	return ids[row:]
 }
 
 // tableScope scans the table that is written to.
@@ -463,8 +480,10 @@ func (p *Planner) Update(s *ast.Update) (w *plan.Write, err error) {
 	for _, x := range subs {
 		r = b.apply(plan.Inner, r, x, nil)
 	}
-	ids := slices.Clone(old)
-	exprs := b.colsOf(old)
+	w = &plan.Write{Kind: plan.Update, Table: o.ID}
+	more := b.returning(w, o, s.Table, s.Returning, sc)
+	ids := append(slices.Clone(old), more...)
+	exprs := b.colsOf(ids)
 	var now []int
 	for i := range o.Columns {
 		id := b.newCol(o.Columns[i].Name, o.Columns[i].Type)
@@ -475,10 +494,8 @@ func (p *Planner) Update(s *ast.Update) (w *plan.Write, err error) {
 	if len(s.From) > 0 {
 		r, old = b.oncePerRow(r, o, old)
 	}
-	w = &plan.Write{Kind: plan.Update, Table: o.ID}
 	b.inPlan(r)
-	w.Root = b.root(r, append(slices.Clone(old), now...), true)
-	b.returning(w, o, s.Table, s.Returning)
+	w.Root = b.root(r, slices.Concat(old, now, more), true)
 	w.Params = b.paramTypes()
 	return w, nil
 }
@@ -521,19 +538,21 @@ func (p *Planner) Delete(s *ast.Delete) (w *plan.Write, err error) {
 		b.merge(sc, xs, it.Offset())
 	}
 	r = b.where(r, sc, s.Where, "WHERE")
+	w = &plan.Write{Kind: plan.Delete, Table: o.ID}
+	more := b.returning(w, o, s.Table, s.Returning, sc)
 	if len(s.Using) > 0 {
-		d := b.pick(r, old)
-		if len(o.PrimaryKey) > 0 {
+		switch d := b.pick(r, append(slices.Clone(old), more...)); {
+		case len(more) > 0:
+			r, old = b.oncePerRow(d, o, old)
+		case len(o.PrimaryKey) > 0:
 			r = distinct(d)
-		} else {
+		default:
 			all, _ := b.scan(o)
 			r, old = join(plan.Semi, all, d, b.sameRow(all.out, old)), all.out
 		}
 	}
-	w = &plan.Write{Kind: plan.Delete, Table: o.ID}
 	b.inPlan(r)
-	w.Root = b.root(r, old, true)
-	b.returning(w, o, s.Table, s.Returning)
+	w.Root = b.root(r, append(slices.Clone(old), more...), true)
 	w.Params = b.paramTypes()
 	return w, nil
 }

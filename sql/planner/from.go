@@ -155,9 +155,12 @@ func (b *binder) viewOf(o *catalog.Object, pos int) (*rel, *rangeVar) {
 	}
 	q, err := b.p.ParseView(o.Query)
 	must(err, pos)
-	ctes, path, view := b.ctes, b.path, b.view
+	ctes, path, view, env := b.ctes, b.path, b.view, b.env
 	b.ctes, b.path, b.views = nil, viewPath(o), append(b.views, o.ID)
-	defer func() { b.ctes, b.path, b.view, b.views = ctes, path, view, b.views[:len(b.views)-1] }()
+	if o.Zone != "" {
+		b.env = b.env.InZone(o.Zone)
+	}
+	defer func() { b.ctes, b.path, b.view, b.env, b.views = ctes, path, view, env, b.views[:len(b.views)-1] }()
 	out := b.inView(o, q, pos)
 	v := &rangeVar{name: o.Name, schema: o.Schema, cols: slices.Clone(out.cols)}
 	for i := range v.cols {

@@ -82,6 +82,24 @@ func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []
 	defer catch(&err)
 	b := p.binder()
 	b.view = true
+	root, cols, keys = b.kept(q, columns, false)
+	return root, cols, b.deps, keys, nil
+}
+
+// TableAs plans the query of CREATE TABLE AS, which runs once: no parameters, and
+// now() is the statement's.
+func (p *Planner) TableAs(q *ast.Query, columns []string) (root *plan.Node, cols []plan.Column, err error) {
+	defer catch(&err)
+	b := p.binder()
+	root, cols, _ = b.kept(q, columns, true)
+	if len(b.params) > 0 {
+		panic(unsupported(b.params[0].Pos, "a parameter in CREATE TABLE AS"))
+	}
+	return root, cols, nil
+}
+
+// kept plans a query whose rows are kept under names of their own.
+func (b *binder) kept(q *ast.Query, columns []string, once bool) (root *plan.Node, cols []plan.Column, keys []int) {
 	o := b.query(q, nil)
 	r := b.closed(o)
 	b.inPlan(r)
@@ -107,11 +125,11 @@ func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []
 			keys = append(keys, i)
 		}
 	}
-	root = b.rooted(r, ids, false)
+	root = b.rooted(r, ids, once)
 	for i, n := range names {
 		root.Out[i].Name = n
 	}
-	return root, slices.Clone(root.Out), b.deps, keys, nil
+	return root, slices.Clone(root.Out), keys
 }
 
 // apart gives a column that is there twice a second number.

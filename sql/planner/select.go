@@ -422,10 +422,6 @@ func figureName(x ast.Expr) string {
 		return x.Type.Parts[len(x.Type.Parts)-1]
 	case *ast.TypedLiteral:
 		return x.Type.Parts[len(x.Type.Parts)-1]
-	case *ast.Literal:
-		if x.Kind == ast.BoolLiteral {
-			return "bool"
-		}
 	case *ast.Collate:
 		return figureName(x.X)
 	case *ast.Case:

@@ -174,8 +174,9 @@ func scanTime(t Type, all, s string) (int64, string, error) {
 	return us, s[end:], nil
 }
 
-// scanZone reads Z, UTC, or an offset such as +02, -0330 or +05:45, as µs east.
-func scanZone(t Type, all, s string) (int64, error) {
+// scanZone reads Z, UTC, an offset such as +02, -0330 or +05:45, or the name of a
+// zone in which the clock shows local, as µs east.
+func scanZone(t Type, all, s string, local int64) (int64, error) {
 	s = strings.TrimSpace(s)
 	switch strings.ToUpper(s) {
 	case "", "Z", "UTC", "GMT":
@@ -187,11 +188,14 @@ func scanZone(t Type, all, s string) (int64, error) {
 		sign = -1
 	case '+':
 	default:
-		loc, err := time.LoadLocation(s)
-		if err == nil && loc == time.UTC {
-			return 0, nil
+		if c := s[0] | 0x20; c < 'a' || c > 'z' {
+			return 0, badDatetime(t, all)
 		}
-		return 0, badDatetime(t, all)
+		loc, err := LoadZone(s)
+		if err != nil {
+			return 0, badDatetime(t, all)
+		}
+		return local - FromLocal(local, loc), nil
 	}
 	d := strings.ReplaceAll(s[1:], ":", "")
 	if len(d)%2 != 0 {
@@ -267,11 +271,11 @@ func parseTimestamp(t Type, s string) (Datum, error) {
 		if tod, rest, err = scanTime(t, s, strings.TrimPrefix(rest, "T")); err != nil {
 			return Datum{}, err
 		}
-		zone, err := scanZone(t, s, rest)
+		us += tod
+		zone, err := scanZone(t, s, rest, us)
 		if err != nil {
 			return Datum{}, err
 		}
-		us += tod
 		if t.ID == Timestamptz {
 			us -= zone
 		}

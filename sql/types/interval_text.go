@@ -87,7 +87,7 @@ var intervalUnits = map[string]intervalUnit{
 }
 
 // parseInterval reads PostgreSQL's verbose form, '1 day 02:03:04.5', '5 min',
-// '-1 year 2 mons ago', and a bare number of seconds.
+// '-1 year 2 mons ago', a bare number of seconds, and ISO 8601's P1Y2M3DT4H5M6S.
 func parseInterval(s string) ([]byte, error) {
 	bad := sqlerr.New(sqlerr.InvalidDatetime, "invalid input syntax for type interval: %q", s)
 	var months, days, us float64
@@ -108,6 +108,12 @@ func parseInterval(s string) ([]byte, error) {
 	}
 	if len(words) == 0 {
 		return nil, bad
+	}
+	if words[0][0] == 'p' {
+		if len(words) > 1 || !scanISOInterval(words[0][1:], add) {
+			return nil, bad
+		}
+		words = nil
 	}
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -162,6 +168,30 @@ func parseInterval(s string) ([]byte, error) {
 		return nil, sqlerr.New(sqlerr.DatetimeOverflow, "interval field value out of range: %q", s)
 	}
 	return IntervalOf(int64(math.Round(us)), int32(days), int32(months)), nil
+}
+
+// scanISOInterval reads ISO 8601's form with designators, what stands after its P.
+func scanISOInterval(s string, add func(float64, intervalUnit)) bool {
+	units := map[byte]string{'y': "year", 'm': "month", 'w': "week", 'd': "day"}
+	any, time := false, false
+	for s != "" {
+		if s[0] == 't' {
+			if time {
+				return false
+			}
+			s, time, any = s[1:], true, false
+			units = map[byte]string{'h': "hour", 'm': "minute", 's': "second"}
+			continue
+		}
+		num := len(s) - len(strings.TrimLeft(s, "+-.0123456789"))
+		n, err := strconv.ParseFloat(s[:num], 64)
+		if err != nil || num == len(s) || units[s[num]] == "" {
+			return false
+		}
+		add(n, intervalUnits[units[s[num]]])
+		s, any = s[num+1:], true
+	}
+	return any
 }
 
 // scanTimeSpan reads HH:MM[:SS[.f]] with any number of hours, in µs.
