@@ -41,7 +41,7 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 			}
 			e.freeze(j, Paused)
 			e.haltUnread()
-			e.dirtyJobs()
+			e.change(nil, nil, nil) // the next checkpoint has it, and the statement waits for that
 			return nil
 		}
 		if j.active() {

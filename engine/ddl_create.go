@@ -320,11 +320,20 @@ func (e *Engine) awaitFill(x *ddlRun, j *job, done chan error) error {
 	if err == nil {
 		return nil
 	}
+	paused := false
 	_ = e.do(e.ctx, func() {
-		if e.jobsByID[j.obj.ID] == j && e.Err() == nil {
+		switch {
+		case e.jobsByID[j.obj.ID] != j || e.Err() != nil:
+		case j.state == Paused && x.ctx.Err() == nil: // someone wants it later
+			paused = true
+		default:
 			e.remove(e.withDependants(j.obj))
 		}
 	})
+	if paused {
+		x.d.notice("00000", "%s %q is %s", j.obj.Kind, j.obj.Name, Paused)
+		return nil
+	}
 	return err
 }
 
