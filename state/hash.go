@@ -14,6 +14,9 @@ type HashOptions struct {
 	// Inline is the length of keys, in bytes, up to which a key lies within its
 	// entry. The default value is 15.
 	Inline int
+	// Loaded is called by Load with each key, and its row, -1 if the entry stays on
+	// disk. The key is Loaded's only during the call.
+	Loaded func(key []byte, row int32)
 }
 
 // Hash is a table from byte-string keys to fixed-width entries of 64-bit words,
@@ -51,6 +54,7 @@ type Hash struct {
 	cap captureBuf
 
 	reader Reader
+	loaded func(key []byte, row int32)
 	err    error
 	hs     [probeGroup]uint32
 	sink   uint64 // takes what is read ahead
@@ -96,7 +100,7 @@ func NewHash(o HashOptions) *Hash {
 		in = 15
 	}
 	in = min(in, 120)
-	h := &Hash{words: o.Words, inline: (in + 8) / 8, seed: rand.Uint64()}
+	h := &Hash{loaded: o.Loaded, words: o.Words, inline: (in + 8) / 8, seed: rand.Uint64()}
 	h.stride = headWords + h.inline + h.words
 	h.segs = []segment{newSegment(firstSlots, 0)}
 	h.step = 1
@@ -482,6 +486,10 @@ func (h *Hash) Bytes() int64 {
 	}
 	return n + h.cap.mem()
 }
+
+// Has tells whether there is an entry in a row, which may be any number that was
+// a row once.
+func (h *Hash) Has(row int32) bool { return row < h.rows && h.Live(row) }
 
 // Each calls fn with the row of every entry in memory until it returns false. fn
 // must not insert.

@@ -218,9 +218,14 @@ func (h *Hash) Load(r Reader, lo, hi int, memory int64) error {
 		if memory > 0 && h.reader != nil && h.live&255 == 0 && h.Bytes() > memory {
 			h.insertSlot(x, uint64(x)<<32|evictedMark)
 			h.evicted++
+			if h.loaded != nil {
+				h.loaded(key, -1)
+			}
 			return nil
 		}
-		h.load(key, x, value)
+		if row := h.load(key, x, value); h.loaded != nil && h.err == nil {
+			h.loaded(key, row)
+		}
 		return h.err
 	})
 	if err == nil {
@@ -239,6 +244,31 @@ func (h *Hash) load(key []byte, x uint32, value []byte) int32 {
 	h.insertSlot(x, uint64(x)<<32|uint64(uint32(row)+firstRow))
 	h.live++
 	return row
+}
+
+// EachEvicted calls fn with the keys in the key groups lo to hi-1 of entries that
+// are on disk alone, and of a few others: it reads the whole durable state. fn
+// must not use the table; the key is its only during the call.
+func (h *Hash) EachEvicted(lo, hi int, fn func(key []byte)) error {
+	if h.reader == nil || h.evicted == 0 || lo >= hi {
+		return nil
+	}
+	var upper []byte
+	if hi < 256 {
+		upper = []byte{byte(hi)}
+	}
+	return h.reader.Scan([]byte{byte(lo)}, upper, func(key, _ []byte) error {
+		x := h.hash(key)
+		s, p := h.place(x)
+		mask := uint32(len(s.slots) - 1)
+		for ; s.slots[p] != 0; p = (p + 1) & mask {
+			if s.slots[p] == uint64(x)<<32|evictedMark {
+				fn(key)
+				break
+			}
+		}
+		return nil
+	})
 }
 
 // readBack looks on disk for a key whose hash an evicted mark in slot p has. It

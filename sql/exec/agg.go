@@ -164,7 +164,17 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 			needSet = needSet || !a.appendOnly
 		}
 	}
-	a.t = b.hash(n, aggGroups, worker, state.HashOptions{Words: words, Inline: inline})
+	o := state.HashOptions{Words: words, Inline: inline}
+	if a.closing {
+		o.Loaded = a.groupLoaded
+		for a.groups[0] < KeyGroups && GroupOwner(byte(a.groups[0]), b.opts.Workers) < worker {
+			a.groups[0]++
+		}
+		for a.groups[1] < KeyGroups && GroupOwner(byte(a.groups[1]), b.opts.Workers) <= worker {
+			a.groups[1]++
+		}
+	}
+	a.t = b.hash(n, aggGroups, worker, o)
 	if needSet {
 		a.set = b.tree(n, aggSet, worker)
 		a.cur = a.set.Cursor()
@@ -387,7 +397,12 @@ func (a *agg) Finish(out Emit) error {
 }
 
 // Commit ends a step.
-func (a *agg) Commit() { a.commitTime() }
+func (a *agg) Commit() {
+	a.commitTime()
+	if a.closing {
+		a.close.commit()
+	}
+}
 
 // Rollback ends a step that is undone.
 func (a *agg) Rollback() {
@@ -400,5 +415,7 @@ func (a *agg) Rollback() {
 	a.rollbackTime()
 }
 
-// Held returns the memory of open groups, about.
-func (a *agg) Held() int64 { return int64(len(a.openRows)) * int64(64*len(a.slots)+8) }
+// Held returns the memory of open groups and of what closes groups, about.
+func (a *agg) Held() int64 {
+	return int64(len(a.openRows))*int64(64*len(a.slots)+8) + int64(a.close.hints)*16
+}

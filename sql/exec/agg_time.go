@@ -30,6 +30,8 @@ type groupTime struct {
 // state. Rows behind it are late for all of the node's aggregates.
 type aggTime struct {
 	groupTime
+	close   closeIndex
+	groups  [2]int // key groups of the worker, from and to
 	folding bool
 	foldIdx timeIndex
 }
@@ -127,6 +129,9 @@ func (g *groupTime) initTime(n *plan.Node, b *builder, keys []int) {
 
 func (a *agg) initTime() {
 	a.groupTime.initTime(a.n, a.b, a.keys)
+	if a.closing {
+		a.close.init()
+	}
 	for _, c := range a.calls {
 		a.folding = a.folding || a.folds(c)
 	}
@@ -155,7 +160,9 @@ func (g *groupTime) openTime(n *plan.Node, b *builder, sub, worker int) {
 }
 
 func (a *agg) openTime(worker int) {
-	a.groupTime.openTime(a.n, a.b, aggClose, worker)
+	if a.timeCol >= 0 {
+		a.lateFn = a.b.late(a.n, a.timeCol)
+	}
 	if a.folding {
 		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
 	}
@@ -285,29 +292,6 @@ func dropPrefix(t *state.Tree, cur *state.Cursor, prefix []byte) {
 	}
 }
 
-// groupChanged keeps the index of groups that the watermark closes.
-func (a *agg) groupChanged(row int32, was, is bool) {
-	if !a.closing || was == is {
-		return
-	}
-	key := a.t.Key(row)
-	k := key[1:]
-	for _, c := range a.keys[:a.keyAt] {
-		var err error
-		if k, err = SkipCell(k, a.in[c].Type); err != nil {
-			return
-		}
-	}
-	if len(k) < 9 || k[0] != cellValue {
-		return // a group without a time is never closed
-	}
-	w := int64(1)
-	if was {
-		w = -1
-	}
-	a.closeIdx.add(key, int64(binary.BigEndian.Uint64(k[1:])^1<<63), w)
-}
-
 // foldAdd notes an open row of a group.
 func (a *agg) foldAdd(row int32, b *delta.Batch, i int, w int64) {
 	if v := b.Cols[a.timeCol]; !v.Null(i) {
@@ -331,24 +315,11 @@ func (a *agg) Advance(wm []int64, _ Emit) (int64, error) {
 		}
 	}
 	if a.closing {
-		if err := a.closeIdx.take(a.limit(), a.closeGroup); err != nil {
+		if err := a.closeBefore(a.limit()); err != nil {
 			return w, err
 		}
 	}
 	return w, a.t.Err()
-}
-
-// closeGroup drops the state of a group.
-func (a *agg) closeGroup(key []byte) error {
-	row := a.t.Get(key, false)
-	if row < 0 {
-		return a.t.Err()
-	}
-	if a.set != nil {
-		dropPrefix(a.set, a.cur, key)
-	}
-	a.t.Delete(row)
-	return nil
 }
 
 // foldGroup folds the closed rows of a group into the states of its calls.
@@ -423,6 +394,9 @@ func (a *orderedAcc) foldRows(o int, row int32, limit int64) error {
 
 func (a *agg) rollbackTime() {
 	a.groupTime.rollbackTime()
+	if a.closing {
+		a.close.rollback()
+	}
 	if a.folding {
 		a.foldIdx.forget()
 	}

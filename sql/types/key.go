@@ -85,21 +85,20 @@ func DecodeKey(src []byte, t Type, desc bool) (Datum, []byte, error) {
 	if desc {
 		flip = 0xFF
 	}
-	bad := sqlerr.New("XX001", "damaged key of type %s", t)
 	if len(src) == 0 {
-		return Datum{}, nil, bad
+		return Datum{}, nil, damagedKey(t)
 	}
 	switch src[0] ^ flip {
 	case keyNull:
 		return NullDatum, src[1:], nil
 	case keyValue:
 	default:
-		return Datum{}, nil, bad
+		return Datum{}, nil, damagedKey(t)
 	}
 	src = src[1:]
 	if p := t.Phys(); p != PhysBytes {
 		if len(src) < 8 {
-			return Datum{}, nil, bad
+			return Datum{}, nil, damagedKey(t)
 		}
 		u := binary.BigEndian.Uint64(src)
 		if desc {
@@ -126,7 +125,7 @@ func DecodeKey(src []byte, t Type, desc bool) (Datum, []byte, error) {
 		n, ok = intervalOrderLen, len(src) >= intervalOrderLen
 	}
 	if !ok {
-		return Datum{}, nil, bad
+		return Datum{}, nil, damagedKey(t)
 	}
 	src = src[n:]
 	out := []byte{}
@@ -143,11 +142,13 @@ func DecodeKey(src []byte, t Type, desc bool) (Datum, []byte, error) {
 		case 1:
 			return Datum{S: out}, src[i+1:], nil
 		default:
-			return Datum{}, nil, bad
+			return Datum{}, nil, damagedKey(t)
 		}
 	}
-	return Datum{}, nil, bad
+	return Datum{}, nil, damagedKey(t)
 }
+
+func damagedKey(t Type) error { return sqlerr.New("XX001", "damaged key of type %s", t) }
 
 func invert(b []byte) {
 	for i := range b {
