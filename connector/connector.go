@@ -31,6 +31,9 @@ type Config struct {
 	Encode string `json:"encode,omitempty"`
 	// Retracts says, for a sink, that its relation takes rows back.
 	Retracts bool `json:"retracts,omitempty"`
+	// Known says that the source was made in an earlier run: whether what it reads
+	// is there was asked then, and a restart does not depend on it.
+	Known bool `json:"-"`
 }
 
 // Positions tells, for each partition, the offset of the next record to read.
@@ -76,6 +79,14 @@ type Source interface {
 	Start(ctx context.Context) (Positions, error)
 	End(ctx context.Context) (Positions, error)
 	Close() error
+}
+
+// History is a Source whose old records expire.
+type History interface {
+	// OpenHistory is Open for a read of what was read before: where records are
+	// gone it starts at the first that are there, whatever the options say, and
+	// says so in Fetch.Reset.
+	OpenHistory(ctx context.Context, from, until Positions) (Reader, error)
 }
 
 // Reader reads a source. It is used by one goroutine.

@@ -75,6 +75,7 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 	x.after = append(x.after, func() error {
 		select {
 		case err := <-done:
+			x.tell(j)
 			return err
 		case <-x.e.lost:
 			return x.e.Err()

@@ -98,7 +98,7 @@ func (x *ddlRun) createSource(s *ast.CreateSource) error {
 	if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, deadObject(o).Name}}, false); err != nil {
 		return err
 	}
-	src, err := newSource(o)
+	src, err := newSource(o, false)
 	if err != nil {
 		return err
 	}
@@ -305,11 +305,7 @@ func (e *Engine) awaitFill(x *ddlRun, j *job, done chan error) error {
 	var err error
 	select {
 	case err = <-done:
-		for _, n := range j.takeNotices() {
-			if x.d.Notify != nil {
-				x.d.Notify(n)
-			}
-		}
+		x.tell(j)
 	case <-e.lost:
 		return e.Err()
 	case <-e.stopped:
@@ -335,6 +331,15 @@ func (e *Engine) awaitFill(x *ddlRun, j *job, done chan error) error {
 		return nil
 	}
 	return err
+}
+
+// tell hands the notices of a backfill that has ended to the client.
+func (x *ddlRun) tell(j *job) {
+	for _, n := range j.takeNotices() {
+		if x.d.Notify != nil {
+			x.d.Notify(n)
+		}
+	}
 }
 
 func (x *ddlRun) createSink(s *ast.CreateSink) error {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"time"
 
@@ -105,12 +106,25 @@ func (f *inputFill) open(e *Engine, from connector.Positions) {
 	f.total = max(f.total, 0) + gap(from, f.until)
 	f.feed = newFeed(e)
 	fd, conn, until := f.feed, f.src.conn, f.until.Clone()
+	if h, ok := conn.(connector.History); ok {
+		conn = historySource{conn, h}
+	}
 	cv, err := newConverter(f.src.obj, e.currentCatalog().Env, &e.clock)
 	if err != nil {
 		fd.finish(false, err)
 		return
 	}
 	e.background(func() { fd.run(conn, cv, from, until) })
+}
+
+// historySource opens readers that pass over what has expired; Reset tells.
+type historySource struct {
+	connector.Source
+	history connector.History
+}
+
+func (s historySource) Open(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
+	return s.history.OpenHistory(ctx, from, until)
 }
 
 // gap is the number of records between two positions.

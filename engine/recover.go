@@ -174,7 +174,7 @@ func (e *Engine) attach(a *arrangement) {
 }
 
 func (e *Engine) restoreSource(o *catalog.Object) {
-	s, err := newSource(o)
+	s, err := newSource(o, true)
 	if err != nil {
 		e.opts.Log.Error("a source cannot be opened; what reads it fails", "source", o.Name, "error", err)
 		s = &source{obj: o, conn: brokenSource{err}, wm: exec.NoWatermark}

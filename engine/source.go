@@ -100,9 +100,12 @@ func sizeOption(o map[string]string, name string, def int64) (int64, error) {
 	return n, nil
 }
 
-// newSource makes the engine's side of a source object.
-func newSource(o *catalog.Object) (*source, error) {
-	conn, err := connector.NewSource(connectorConfig(o))
+// newSource makes the engine's side of a source object. known: it was made in an
+// earlier run.
+func newSource(o *catalog.Object, known bool) (*source, error) {
+	cfg := connectorConfig(o)
+	cfg.Known = known
+	conn, err := connector.NewSource(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (e *Engine) testSource(t *testing.T, name, topic string) *catalog.Object {
 		Schema: "public", Name: name, Kind: catalog.Source, Columns: cols("a", "b"), AppendOnly: true,
 		Options: map[string]string{"connector": "fake", "topic": topic},
 	}
-	s, err := newSource(o)
+	s, err := newSource(o, false)
 	must(t, err)
 	must(t, e.do(bg, func() { e.addSource(s) }))
 	must(t, e.checkpointNow(bg))

@@ -102,9 +102,9 @@ func (p *poller) recover(id int32, q *part, first, end int64) error {
 	switch {
 	case q.fresh && q.next < first:
 		// It expired between two requests, and nobody had read up to it.
-	case p.o.outOfRange == failPolicy:
+	case p.outOfRange == failPolicy:
 		return lostPosition("%s", why)
-	case p.o.outOfRange == latestPolicy:
+	case p.outOfRange == latestPolicy:
 		to = end
 	}
 	p.move(q, min(to, q.limit))

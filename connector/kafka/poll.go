@@ -216,7 +216,7 @@ func (p *poller) errors(fs kgo.Fetches) error {
 		case errors.As(err, &lost) && q != nil:
 			why := fmt.Sprintf(`topic "%s", partition %d: the brokers lost the records from offset %d to %d`,
 				p.o.topic, id, lost.ResetTo, lost.ConsumedTo)
-			if p.o.outOfRange == failPolicy {
+			if p.outOfRange == failPolicy {
 				final = lostPosition("%s", why)
 				return
 			}

@@ -19,6 +19,7 @@ import (
 type reader struct {
 	*Source
 	from, until connector.Positions
+	outOfRange  policy
 	cancel      context.CancelFunc
 	ctx         context.Context
 	start       sync.Once
@@ -66,7 +67,7 @@ func (s *Source) Open(_ context.Context, from, until connector.Positions) (conne
 	}
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	r := &reader{
-		Source: s, from: from.Clone(), kick: make(chan struct{}, 1),
+		Source: s, from: from.Clone(), outOfRange: s.o.outOfRange, kick: make(chan struct{}, 1),
 		queue: make(chan *run, 2*workers), work: make(chan *run, 2*workers+1),
 		parts: map[int32]*part{}, given: connector.Positions{},
 	}
@@ -75,6 +76,15 @@ func (s *Source) Open(_ context.Context, from, until connector.Positions) (conne
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
+}
+
+// OpenHistory implements connector.History.
+func (s *Source) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
+	r, err := s.Open(ctx, from, until)
+	if err == nil {
+		r.(*reader).outOfRange = earliestPolicy
+	}
+	return r, err
 }
 
 // begin starts the goroutines. It is the first Fetch that knows how long runs are.

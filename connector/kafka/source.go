@@ -15,6 +15,8 @@ import (
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
+var _ connector.History = (*Source)(nil)
+
 func init() { connector.RegisterSource("kafka", New) }
 
 // checkTime is how long New waits for the brokers.
@@ -32,7 +34,8 @@ type Source struct {
 }
 
 // New makes the source that cfg asks for. It looks whether the topic is there,
-// unless check.topic is false: a restart must not depend on a broker.
+// unless check.topic is false or the source is known: a restart must not depend
+// on a broker.
 func New(cfg connector.Config) (connector.Source, error) {
 	if f := cfg.Format; f != "" && f != "plain" {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "a kafka source cannot read FORMAT %s", f).
@@ -50,7 +53,7 @@ func New(cfg connector.Config) (connector.Source, error) {
 		return nil, err
 	}
 	s := &Source{o: o, cols: cfg.Columns}
-	if !o.check {
+	if !o.check || cfg.Known {
 		return s, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
