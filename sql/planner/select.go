@@ -397,63 +397,66 @@ func sameWindow(a, c *winBind) bool {
 
 // columnName is the name that Postgres gives to a column without an alias.
 func columnName(x ast.Expr) string {
-	if n := figureName(x); n != "" {
+	if n, _ := figureName(x); n != "" {
 		return n
 	}
 	return "?column?"
 }
 
-func figureName(x ast.Expr) string {
+// figureName finds the name of an expression's column; weak: a cast around it
+// gives its own.
+func figureName(x ast.Expr) (name string, weak bool) {
 	switch x := x.(type) {
 	case *ast.ColumnRef:
 		if len(x.Parts) > 0 {
-			return x.Parts[len(x.Parts)-1]
+			return x.Parts[len(x.Parts)-1], false
 		}
 	case *ast.Field:
-		return x.Name
+		return x.Name, false
 	case *ast.Index:
 		return figureName(x.X)
 	case *ast.Call:
-		return x.Name.Base()
+		return x.Name.Base(), false
 	case *ast.Cast:
-		if n := figureName(x.X); n != "" {
-			return n
+		if n, weak := figureName(x.X); n != "" && !weak {
+			return n, false
 		}
-		return x.Type.Parts[len(x.Type.Parts)-1]
+		return x.Type.Parts[len(x.Type.Parts)-1], true
 	case *ast.TypedLiteral:
-		return x.Type.Parts[len(x.Type.Parts)-1]
+		return x.Type.Parts[len(x.Type.Parts)-1], true
 	case *ast.Collate:
 		return figureName(x.X)
 	case *ast.Case:
 		if x.Else != nil {
-			if n := figureName(x.Else); n != "" {
-				return n
+			if n, weak := figureName(x.Else); n != "" && !weak {
+				return n, false
 			}
 		}
-		return "case"
+		return "case", true
 	case *ast.Exists:
-		return "exists"
+		return "exists", false
 	case *ast.ArraySubquery, *ast.Array:
-		return "array"
+		return "array", false
 	case *ast.ScalarSubquery:
 		if s, ok := firstSelect(x.Query.Body); ok && len(s.Targets) == 1 {
 			if t := s.Targets[0]; t.Alias != "" {
-				return t.Alias
+				return t.Alias, false
 			} else {
-				return figureName(t.Expr)
+				n, _ := figureName(t.Expr)
+				return n, false
 			}
 		}
 		if _, ok := x.Query.Body.(*ast.Values); ok {
-			return "column1"
+			return "column1", false
 		}
 	case *ast.Row:
-		return "row"
+		return "row", false
 	case *ast.Extract:
-		return "extract"
+		return "extract", false
 	case *ast.AtTimeZone:
-		return "timezone"
+		return "timezone", false
 	}
-	return ""
+	return "", true
 }
 
 func firstSelect(q ast.QueryBody) (*ast.Select, bool) {

@@ -164,12 +164,36 @@ func parseJSON(t Type, s string) (Datum, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil || dec.More() || !json.Valid([]byte(s)) {
-		return Datum{}, invalidText(t, s)
+		bad := sqlerr.New(sqlerr.InvalidText, "invalid input syntax for type json")
+		if err != nil {
+			return Datum{}, bad.WithDetail("%v", err)
+		}
+		return Datum{}, bad.WithDetail("Something stands behind the value.")
 	}
 	if t.ID == JSON {
 		return Datum{S: []byte(s)}, nil
 	}
+	if strings.Contains(s, `\u0000`) && holdsNUL(v) {
+		return Datum{}, sqlerr.New("22P05", "unsupported Unicode escape sequence").WithDetail(`\u0000 cannot be converted to text.`)
+	}
 	return Datum{S: AppendJSONB(nil, v)}, nil
+}
+
+// holdsNUL tells whether a string of a JSON value has a character that text has not.
+func holdsNUL(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.IndexByte(v, 0) >= 0
+	case []any:
+		return slices.ContainsFunc(v, holdsNUL)
+	case map[string]any:
+		for k, e := range v {
+			if holdsNUL(k) || holdsNUL(e) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // AppendJSONB appends the jsonb text of a value as encoding/json decodes it

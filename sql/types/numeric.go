@@ -349,8 +349,11 @@ func NumericFromFloat(dst []byte, f float64, bits int) []byte {
 // NumericApply appends a brought to the precision and scale of t; 22003 when it
 // does not fit.
 func NumericApply(dst []byte, t Type, a []byte) ([]byte, error) {
-	if t.Mod == 0 || numericSpecial(a) {
+	if t.Mod == 0 || len(a) > 0 && a[0] == NumericNaN {
 		return append(dst, a...), nil
+	}
+	if numericSpecial(a) {
+		return dst, infiniteOverflow(t)
 	}
 	if x, s, ok := small(a); ok {
 		if out, ok, err := applySmall(dst, t, x, s); ok {

@@ -155,6 +155,11 @@ func fieldOverflow(precision, scale int) error {
 		WithDetail("A field with precision %d, scale %d must round to an absolute value less than 10^%d.", precision, scale, precision-scale)
 }
 
+func infiniteOverflow(t Type) error {
+	return sqlerr.New(sqlerr.NumericOutOfRange, "numeric field overflow").
+		WithDetail("A field with precision %d, scale %d cannot hold an infinite value.", t.Mod>>16, int(t.Mod&0xFFFF)-1)
+}
+
 // digits10 is the number of decimal digits of u, at least 1.
 func digits10(u uint64) int {
 	n := bits.Len64(u|1) * 1233 >> 12

@@ -90,8 +90,14 @@ func parseNumeric(t Type, s string) ([]byte, error) {
 	case "nan":
 		return []byte{NumericNaN}, nil
 	case "inf", "infinity", "+inf", "+infinity":
+		if t.Mod != 0 {
+			return nil, infiniteOverflow(t)
+		}
 		return []byte{NumericPosInf}, nil
 	case "-inf", "-infinity":
+		if t.Mod != 0 {
+			return nil, infiniteOverflow(t)
+		}
 		return []byte{NumericNegInf}, nil
 	}
 	exp := 0
