@@ -23,6 +23,7 @@ type written struct {
 type boundWrite struct {
 	*plan.Write
 	Context *expr.Context
+	rows    []*delta.Batch // what INSERT inserts, if not nil; Root is of no use then
 }
 
 // pendingWrite is a transaction's writes on their way through the loop.
@@ -75,7 +76,9 @@ func (e *Engine) write(ctx context.Context, ws []*boundWrite) ([]*written, error
 	}
 	changed := map[uint64]bool{}
 	for _, w := range ws {
-		if w.Kind == plan.Insert {
+		if w.rows != nil {
+			p.rows[w] = w.rows
+		} else if w.Kind == plan.Insert {
 			if err := e.workOut(p, w, changed); err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
@@ -24,7 +25,6 @@ type writeRun struct {
 	unique []*arrangement // the primary key first
 	set    []*expr.Program
 	cond   *expr.Program
-	ret    []*expr.Program
 	done   map[string]bool // rows that ON CONFLICT DO UPDATE has written
 	seen   map[string]bool // keys of rows that UPDATE … FROM and DELETE … USING have met
 	count  int64
@@ -67,11 +67,8 @@ func (x *writeRun) prepare() error {
 		return err
 	}
 	if x.w.ConflictCond != nil {
-		if x.cond, err = expr.Compile(env, x.w.ConflictCond); err != nil {
-			return err
-		}
+		x.cond, err = expr.Compile(env, x.w.ConflictCond)
 	}
-	x.ret, err = compile(x.w.Returning)
 	return err
 }
 
@@ -88,7 +85,7 @@ func (x *writeRun) insert(b *delta.Batch) error {
 }
 
 func (x *writeRun) insertRow(b *delta.Batch, i int) error {
-	if err := x.notNull(b, i); err != nil {
+	if err := notNull(x.rel.obj, b, i); err != nil {
 		return err
 	}
 	for _, a := range x.unique {
@@ -136,7 +133,7 @@ func (x *writeRun) put(b *delta.Batch, i int) error {
 
 func (x *writeRun) returned(b *delta.Batch, i int) {
 	x.count++
-	if x.ret != nil {
+	if x.w.Returning != nil {
 		x.out = append(x.out, b.Gather([]int32{int32(i)}))
 	}
 }
@@ -149,19 +146,13 @@ func (x *writeRun) touched(b *delta.Batch, i int) {
 }
 
 // notNull checks the row's NOT NULL columns, those of the primary key included.
-func (x *writeRun) notNull(b *delta.Batch, i int) error {
-	for c, col := range x.rel.obj.Columns {
-		if !b.Cols[c].Null(i) {
+func notNull(o *catalog.Object, b *delta.Batch, i int) error {
+	for c, col := range o.Columns {
+		if !b.Cols[c].Null(i) || !col.NotNull && !slices.Contains(o.PrimaryKey, c) {
 			continue
 		}
-		pk := false
-		for _, k := range x.rel.obj.PrimaryKey {
-			pk = pk || k == c
-		}
-		if col.NotNull || pk {
-			return sqlerr.New(sqlerr.NotNullViolation, `null value in column "%s" of relation "%s" violates not-null constraint`, col.Name, x.rel.obj.Name).
-				WithDetail("Failing row contains %s.", rowText(&delta.Batch{N: b.N, Cols: b.Cols[:len(x.rel.types)]}, i))
-		}
+		return sqlerr.New(sqlerr.NotNullViolation, `null value in column "%s" of relation "%s" violates not-null constraint`, col.Name, o.Name).
+			WithDetail("Failing row contains %s.", rowText(&delta.Batch{N: b.N, Cols: b.Cols[:len(o.Columns)]}, i))
 	}
 	return nil
 }
@@ -242,7 +233,7 @@ func (x *writeRun) conflictUpdate(old, b *delta.Batch, i int) error {
 		upd.Cols[c] = v.Gather([]int32{0}) // the program keeps its buffers
 		upd.Cols[c].T = x.rel.types[c]
 	}
-	if err := x.notNull(upd, 0); err != nil {
+	if err := notNull(x.rel.obj, upd, 0); err != nil {
 		return err
 	}
 	if err := x.part.add(old, 0, -1); err != nil {
@@ -316,7 +307,7 @@ func (x *writeRun) update(b *delta.Batch) error {
 				return err
 			}
 			if ok {
-				if err := x.notNull(will, i); err != nil {
+				if err := notNull(x.rel.obj, will, i); err != nil {
 					return err
 				}
 				sel = append(sel, int32(i))
@@ -343,21 +334,9 @@ func (x *writeRun) finish() (*written, error) {
 	if x.w.Returning == nil {
 		return res, nil
 	}
-	res.Returning = &delta.Batch{Cols: make([]*delta.Vec, len(x.ret))}
-	for c, p := range x.ret {
-		res.Returning.Cols[c] = delta.NewVec(p.Type(), len(x.out))
-	}
-	for _, b := range x.out {
-		for c, p := range x.ret {
-			v, err := p.Eval(x.ctx, b)
-			if err != nil {
-				return nil, evalError(err)
-			}
-			res.Returning.Cols[c].AppendFrom(v, 0)
-		}
-		res.Returning.N++
-	}
-	return res, nil
+	var err error
+	res.Returning, err = evalRows(x.e.currentCatalog().Env, x.w.Returning, x.ctx, x.out)
+	return res, err
 }
 
 // evalError unwraps the error of a row.

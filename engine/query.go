@@ -21,7 +21,7 @@ import (
 type queryInput struct {
 	scan    *plan.Node
 	kind    catalog.Kind
-	batches []*delta.Batch // of a virtual relation
+	batches []*delta.Batch // of a virtual relation; of a table what the block has inserted
 }
 
 // queryRun is a query under way, its inputs held.
@@ -76,6 +76,12 @@ func (s *Session) open(ctx context.Context, cat *catalog.Catalog, root *plan.Nod
 	}
 	for i := range q.ins {
 		in := &q.ins[i]
+		if in.kind == catalog.Table {
+			if in.batches, err = s.ownRows(q.pin.pin, in.scan); err != nil {
+				q.close()
+				return nil, err
+			}
+		}
 		if in.kind != catalog.Virtual {
 			continue
 		}
@@ -143,13 +149,14 @@ func (q *queryRun) run(ctx context.Context, out func(*delta.Batch) error) (err e
 		case catalog.Source:
 			err = q.s.eng.readSource(ctx, in.scan, push)
 		case catalog.Virtual:
-			for _, b := range in.batches {
-				if err = push(b); err != nil {
-					break
-				}
-			}
 		default:
 			err = q.pin.scan(ctx, in.scan, push)
+		}
+		for _, b := range in.batches {
+			if err != nil {
+				break
+			}
+			err = push(b)
 		}
 		if err != nil {
 			return err

@@ -40,7 +40,14 @@ func (s *Session) runWrite(ctx context.Context, pl *planned, args []types.Datum)
 		}
 		return writeRows(w, res[0]), nil
 	}
-	if s.tx.block && !known {
+	var own *written
+	switch {
+	case s.tx.block && w.Kind == plan.Insert && w.Conflict == "":
+		if own, err = s.insertOwn(ctx, pl.cat, bw); err != nil {
+			return nil, err
+		}
+		n = own.Count
+	case s.tx.block && !known:
 		if n, err = s.foresee(ctx, pl.cat, bw); err != nil {
 			return nil, err
 		}
@@ -50,6 +57,9 @@ func (s *Session) runWrite(ctx context.Context, pl *planned, args []types.Datum)
 			WithHint("Commit more often.")
 	}
 	s.tx.writes = append(s.tx.writes, bw)
+	if own != nil {
+		return writeRows(w, own), nil
+	}
 	if s.tx.touched == nil {
 		s.tx.touched = map[uint64]bool{}
 	}

@@ -157,7 +157,7 @@ func TestSessionTransactions(t *testing.T) {
 		"SELECT count(*) FROM u", "3",
 
 		"BEGIN", "BEGIN",
-		"INSERT INTO t VALUES (50) RETURNING a", "ERROR 0A000",
+		"DELETE FROM t RETURNING a", "ERROR 0A000",
 		"ROLLBACK", "ROLLBACK",
 		"BEGIN", "BEGIN",
 		"INSERT INTO t VALUES (50)", "INSERT 0 1",
@@ -171,6 +171,56 @@ func TestSessionTransactions(t *testing.T) {
 	if s.TxStatus() != 'I' {
 		t.Errorf("status %c", s.TxStatus())
 	}
+}
+
+// TestTransactionOwnRows: a block reads the rows that it has inserted itself.
+func TestTransactionOwnRows(t *testing.T) {
+	s := newSession(t)
+	other := another(t, s.eng)
+	script(t, s,
+		"CREATE TABLE t (a INT PRIMARY KEY, b TEXT NOT NULL DEFAULT 'd', r FLOAT8 DEFAULT random(), g INT GENERATED ALWAYS AS (a * 2) STORED)", "CREATE TABLE",
+		"CREATE INDEX t_b ON t (b)", "CREATE INDEX",
+		"CREATE TABLE n (x NUMERIC, y INT)", "CREATE TABLE",
+		"CREATE INDEX n_x ON n (x, y)", "CREATE INDEX",
+		"CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM t", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t (a) VALUES (1)", "INSERT 0 1",
+		"BEGIN", "BEGIN",
+		"INSERT INTO t (a) VALUES (2), (3) RETURNING a, b, g, a + 10 AS more", "2|d|4|12\n3|d|6|13",
+		"INSERT INTO t (a, b) SELECT a + 10, 'x' FROM t RETURNING a", "11\n12\n13",
+		"SELECT a, b FROM t ORDER BY a", "1|d\n2|d\n3|d\n11|x\n12|x\n13|x",
+		"SELECT b FROM t WHERE a = 12", "x",
+		"SELECT a FROM t WHERE b = 'x' ORDER BY a", "11\n12\n13",
+		"SELECT a FROM t WHERE a = NULL", "",
+		"SELECT x.a, y.a FROM t x JOIN t y ON y.a = x.a + 10 ORDER BY 1", "1|11\n2|12\n3|13",
+		"INSERT INTO n VALUES (1.50, 1), (1.5, 2), (2, 3)", "INSERT 0 3",
+		"SELECT y FROM n WHERE x = 1.5 ORDER BY y", "1\n2",
+		"SELECT y FROM n WHERE x = 1.500 AND y = 2", "2",
+		"SELECT n FROM v", "1",
+		"INSERT INTO n SELECT r, 0 FROM t WHERE a = 2", "INSERT 0 1",
+	)
+	script(t, other, "SELECT count(*) FROM t", "1")
+	script(t, s,
+		"UPDATE t SET b = 'y' WHERE a IN (1, 11, 12)", "UPDATE 3",
+		"SELECT a FROM t", "ERROR 0A000",
+		"ROLLBACK", "ROLLBACK",
+		"SELECT count(*) FROM t", "1",
+
+		"BEGIN", "BEGIN",
+		"INSERT INTO t (a) VALUES (2) RETURNING a", "2",
+		"INSERT INTO n SELECT r, 0 FROM t WHERE a = 2", "INSERT 0 1",
+		"UPDATE t SET b = 'y' WHERE a <= 2", "UPDATE 2",
+		"COMMIT", "COMMIT",
+		"SELECT a, b FROM t ORDER BY a", "1|y\n2|y",
+		"SELECT count(*) FROM n JOIN t ON abs(t.r - n.x::float8) < 1e-12", "1", // the random number that was read is the one written
+		"SELECT n FROM v", "2",
+
+		"BEGIN", "BEGIN",
+		"INSERT INTO t (a, b) VALUES (5, NULL)", "ERROR 23502",
+		"ROLLBACK", "ROLLBACK",
+		"BEGIN", "BEGIN",
+		"INSERT INTO t (a) VALUES (1) RETURNING a", "1",
+		"COMMIT", "ERROR 23505",
+	)
 }
 
 // TestImplicitTransaction: on the wire, what runs until Sync is written at once.

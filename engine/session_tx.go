@@ -21,7 +21,8 @@ type transaction struct {
 	now      int64 // when the block began
 	writes   []*boundWrite
 	rows     int64           // in writes
-	touched  map[uint64]bool // tables that writes change
+	held     int64           // bytes of the rows in writes
+	touched  map[uint64]bool // tables that writes change otherwise than by adding known rows
 	pinned   *sharedPin
 	ddl      bool // the block ran DDL, which stays
 }
