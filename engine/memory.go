@@ -73,10 +73,11 @@ type budget struct {
 	before int64 // of the job's tables
 	out    int64 // bytes of its output so far
 	next   int64 // of out: when to look at the tables again
+	alone  bool  // one worker: while it puts rows out, nobody writes the tables
 }
 
 func (e *Engine) newBudget(j *job) budget {
-	b := budget{limit: max(e.opts.MemoryLimit/2, leastBudget), before: j.bytes()}
+	b := budget{limit: max(e.opts.MemoryLimit/2, leastBudget), before: j.bytes(), alone: e.opts.Workers == 1}
 	if e.store == nil {
 		b.limit = max(e.opts.MemoryLimit-e.used, e.opts.MemoryLimit/8)
 	}
@@ -94,7 +95,10 @@ func (b *budget) spend(j *job, n int64) error {
 		return nil
 	}
 	b.next = b.out + budgetStep
-	grown := j.bytes() - b.before
+	var grown int64
+	if b.alone {
+		grown = j.bytes() - b.before
+	}
 	if grown+b.out <= b.limit {
 		return nil
 	}

@@ -574,7 +574,7 @@ func TestSubqueries(t *testing.T) {
 			}
 		}
 	}
-	if full < 500 {
+	if full < 500 && !testing.Short() {
 		t.Errorf("all queries together had %d rows: they test little", full)
 	}
 }
