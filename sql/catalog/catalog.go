@@ -273,7 +273,7 @@ func (c *Catalog) similar(name string) string {
 		if o.Schema != Public || !o.IsRelation() {
 			return
 		}
-		if d := distance(name, o.Name); d < bestD || d == bestD && best != "" && o.Name < best {
+		if d := Distance(name, o.Name); d < bestD || d == bestD && best != "" && o.Name < best {
 			best, bestD = o.Name, d
 		}
 	})
@@ -283,8 +283,12 @@ func (c *Catalog) similar(name string) string {
 	return best
 }
 
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
+// Distance is Levenshtein's between two names, in bytes; 3 stands for anything
+// more than 2.
+func Distance(a, b string) int {
+	if d := len(a) - len(b); d > 2 || d < -2 {
+		return 3
+	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -330,7 +330,7 @@ func (b *binder) noColumn(sc *scope, table, name string, pos int) *sqlerr.Error 
 				continue
 			}
 			for _, c := range v.cols {
-				if d := distance(name, c.name); d < bestD && d*2 <= len(name) {
+				if d := catalog.Distance(name, c.name); d < bestD && d*2 <= len(name) {
 					best, bestD = v.name+"."+c.name, d
 				}
 			}
@@ -340,27 +340,4 @@ func (b *binder) noColumn(sc *scope, table, name string, pos int) *sqlerr.Error 
 		return e.WithHint(`Perhaps you meant to reference the column "%s".`, best)
 	}
 	return e
-}
-
-// distance is Levenshtein's, in bytes; 3 stands for anything more than 2.
-func distance(a, b string) int {
-	if d := len(a) - len(b); d > 2 || d < -2 {
-		return 3
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		prev := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := prev
-			if a[i] != b[j] {
-				d = min(prev, row[j], row[j+1]) + 1
-			}
-			prev, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
 }
