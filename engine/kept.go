@@ -157,7 +157,7 @@ func (e *Engine) keepLate(j *job, now int64) (*change, error) {
 				c.add(b)
 				b = newBatchOf(j.late.obj)
 			}
-			j.lateCount++
+			j.lateCount += max(l.Rows.Weight(i), -l.Rows.Weight(i))
 		}
 	}
 	c.add(b)

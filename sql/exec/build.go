@@ -69,7 +69,9 @@ func (b *builder) late(n *plan.Node, timeCol int) func(rows *delta.Batch, wm int
 func (b *builder) lateOf(n *plan.Node, in, timeCol int) func(rows *delta.Batch, wm int64) error {
 	x, d, cols := b.cur, b.d, n.Inputs[in].Out
 	return func(rows *delta.Batch, wm int64) error {
-		x.lateRows += int64(rows.N)
+		for i := range rows.N {
+			x.lateRows += max(rows.Weight(i), -rows.Weight(i))
+		}
 		if d.opts.Late == nil {
 			return nil
 		}

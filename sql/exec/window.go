@@ -19,6 +19,10 @@ type window struct {
 	from []int64
 	end  []int64
 
+	panes *panes // nil: rows are not added up
+	added bool   // the rows of the batch are
+	w     []int64
+
 	text  []*delta.Vec // columns of the batch of variable length
 	bytes int
 }
@@ -28,7 +32,7 @@ var _ Operator = (*window)(nil)
 // maxWindows bounds the windows of one row.
 const maxWindows = 100_000
 
-func newWindow(n *plan.Node, _ *builder, _ int) (Operator, error) {
+func newWindow(n *plan.Node, b *builder, _ int) (Operator, error) {
 	s := n.Window
 	if s == nil || s.Size <= 0 {
 		return nil, sqlerr.New(sqlerr.InvalidParameter, "the size of a window must be positive")
@@ -48,7 +52,7 @@ func newWindow(n *plan.Node, _ *builder, _ int) (Operator, error) {
 	default:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "window %q is not supported", s.Kind)
 	}
-	return &window{n: n, spec: *s}, nil
+	return &window{n: n, spec: *s, panes: newPanes(n, b)}, nil
 }
 
 // floorTo returns the greatest off + k × step that is not above t.
@@ -61,47 +65,73 @@ func floorTo(t, step, off int64) int64 {
 	return t - r
 }
 
+// inWindows tells whether there are windows for time t: near the ends of the time
+// line one would not fit an int64.
+func inWindows(t, size int64) bool { return t > math.MinInt64+2*size && t < math.MaxInt64-2*size }
+
 func (w *window) Apply(_ int, b *delta.Batch, out Emit) error {
-	w.sel, w.from, w.end, w.bytes = w.sel[:0], w.from[:0], w.end[:0], 0
+	w.clear()
 	w.text = textOf(w.text, b)
-	times := b.Cols[w.spec.TimeCol]
-	size := w.spec.Size
-	for i, t := range times.I[:b.N] {
-		// Near the ends of the time line a window would not fit an int64.
-		if times.Null(i) || t <= math.MinInt64+2*size || t >= math.MaxInt64-2*size {
-			continue
-		}
-		switch w.spec.Kind {
-		case "tumble":
-			s := floorTo(t, size, w.spec.Offset)
-			w.add(i, s, s+size)
-		case "hop":
-			for s := floorTo(t, w.spec.Slide, w.spec.Offset); s > t-size; s -= w.spec.Slide {
-				w.add(i, s, s+size)
-				if err := w.full(b, out); err != nil {
-					return err
-				}
+	if w.added = w.panes.add(b); !w.added {
+		for i := range b.N {
+			if err := w.assign(b, i, b.Weight(i), out); err != nil {
+				return err
 			}
-		case "cumulate":
-			s := floorTo(t, size, w.spec.Offset)
-			for e := s + (t-s)/w.spec.Slide*w.spec.Slide + w.spec.Slide; e <= s+size; e += w.spec.Slide {
-				w.add(i, s, e)
-				if err := w.full(b, out); err != nil {
-					return err
-				}
+		}
+		return w.flush(b, out)
+	}
+	for k, i := range w.panes.rows {
+		if weight := w.panes.w[k]; weight != 0 {
+			if err := w.assign(b, int(i), weight, out); err != nil {
+				return err
 			}
 		}
 	}
 	return w.flush(b, out)
 }
 
-func (w *window) add(i int, from, end int64) {
+// assign adds row i to its windows.
+func (w *window) assign(b *delta.Batch, i int, weight int64, out Emit) error {
+	times := b.Cols[w.spec.TimeCol]
+	t, size := times.I[i], w.spec.Size
+	if times.Null(i) || !inWindows(t, size) {
+		return nil
+	}
+	switch w.spec.Kind {
+	case "tumble":
+		s := floorTo(t, size, w.spec.Offset)
+		w.add(i, weight, s, s+size)
+	case "hop":
+		for s := floorTo(t, w.spec.Slide, w.spec.Offset); s > t-size; s -= w.spec.Slide {
+			w.add(i, weight, s, s+size)
+			if err := w.full(b, out); err != nil {
+				return err
+			}
+		}
+	case "cumulate":
+		s := floorTo(t, size, w.spec.Offset)
+		for e := s + (t-s)/w.spec.Slide*w.spec.Slide + w.spec.Slide; e <= s+size; e += w.spec.Slide {
+			w.add(i, weight, s, e)
+			if err := w.full(b, out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *window) add(i int, weight, from, end int64) {
 	w.sel = append(w.sel, int32(i))
+	w.w = append(w.w, weight)
 	w.from = append(w.from, from)
 	w.end = append(w.end, end)
 	if w.spec.Kind != "tumble" {
 		w.bytes += textBytes(w.text, int32(i))
 	}
+}
+
+func (w *window) clear() {
+	w.sel, w.w, w.from, w.end, w.bytes = w.sel[:0], w.w[:0], w.from[:0], w.end[:0], 0
 }
 
 func (w *window) full(b *delta.Batch, out Emit) error {
@@ -117,9 +147,26 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 		return nil
 	}
 	o := &delta.Batch{N: n, Cols: make([]*delta.Vec, 0, len(b.Cols)+3), W: b.W}
-	if n == b.N && w.spec.Kind == "tumble" {
+	from, end := append([]int64{}, w.from...), append([]int64{}, w.end...)
+	switch {
+	case w.added:
+		for c, v := range b.Cols {
+			switch {
+			case w.panes.used[c]:
+				v = v.Gather(w.sel)
+			case c == w.spec.TimeCol: // nobody looks
+				v = &delta.Vec{T: v.T, N: n, I: from}
+			default:
+				v = nullVec(w.n.Out[c], n)
+			}
+			o.Cols = append(o.Cols, v)
+		}
+		if o.W = nil; !allOnes(w.w) {
+			o.W = append([]int64{}, w.w...)
+		}
+	case n == b.N && w.spec.Kind == "tumble":
 		o.Cols = append(o.Cols, b.Cols...)
-	} else {
+	default:
 		g := gather(b, w.sel)
 		o.Cols = append(o.Cols, g.Cols...)
 		o.W = g.W
@@ -128,10 +175,10 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 	for k, e := range w.end {
 		last[k] = e - 1
 	}
-	for k, vs := range [][]int64{append([]int64{}, w.from...), append([]int64{}, w.end...), last} {
+	for k, vs := range [][]int64{from, end, last} {
 		o.Cols = append(o.Cols, &delta.Vec{T: w.outType(len(b.Cols) + k), N: n, I: vs})
 	}
-	w.sel, w.from, w.end, w.bytes = w.sel[:0], w.from[:0], w.end[:0], 0
+	w.clear()
 	return out(o)
 }
 
