@@ -57,15 +57,13 @@ func (c *capture) Write(w Writer) {
 		}
 		return
 	}
-	netChanges(c.logs, func(key []byte, old, now int64) {
-		switch {
-		case old == now && c.sure: // it came and went
-		case now == 0:
+	netChanges(c.logs, !c.sure, func(key []byte, old, now int64) {
+		if now == 0 {
 			w.Delete(key)
-		default:
-			buf = AppendWeight(buf[:0], now)
-			w.Set(key, buf)
+			return
 		}
+		buf = AppendWeight(buf[:0], now)
+		w.Set(key, buf)
 	})
 }
 

@@ -2,8 +2,9 @@ package state
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 	"sync"
 )
@@ -116,7 +117,10 @@ func (j *changelog) from(p position, fn func(key []byte, w int64)) {
 
 // entry decodes the change at the beginning of b, and its size there.
 func entry(b []byte) (key []byte, w, now int64, size int) {
-	l, at := binary.Uvarint(b)
+	l, at := uint64(b[0]), 1
+	if l >= 0x80 {
+		l, at = binary.Uvarint(b)
+	}
 	key = b[at : at+int(l) : at+int(l)]
 	at += int(l)
 	w, k := binary.Varint(b[at:])
@@ -125,25 +129,32 @@ func entry(b []byte) (key []byte, w, now int64, size int) {
 	return key, w, now, at + k
 }
 
-// change is where an entry is, and eight bytes of its key: see sorter.
+// change is a key of a changelog with its weight before and after: where the key
+// is, and eight bytes of it, see sorter, or its hash.
 type change struct {
-	head  uint64
-	chunk uint32
-	off   uint32
+	head     uint64
+	chunk    uint32
+	off      uint32
+	old, now int64
 }
 
-// sorter puts entries into the order of their keys, those of one key into that of
-// their time. It is a radix sort of eight bytes a level: entries are sorted by
-// the eight bytes behind the prefix that they share, then each run that these
-// leave equal by those behind its own. So keys are decoded twice a level and not
-// at each comparison.
+// sorter puts changes of different keys into the order of the keys. It is a radix
+// sort of eight bytes a level: changes are sorted by the eight bytes behind the
+// prefix that they share, then each run that these leave equal by those behind
+// its own. So keys are decoded twice a level and not at each comparison.
 type sorter struct {
 	bufs    [][]byte
 	changes []change
+	slots   []uint32 // one more than the place in changes; 0: empty
+	seed    uint64
 }
 
-func (s *sorter) key(c change) []byte {
-	key, _, _, _ := entry(s.bufs[c.chunk][c.off:])
+func (s *sorter) key(c *change) []byte {
+	b := s.bufs[c.chunk][c.off:]
+	if n := int(b[0]); n < 0x80 {
+		return b[1 : 1+n : 1+n]
+	}
+	key, _, _, _ := entry(b)
 	return key
 }
 
@@ -156,10 +167,10 @@ func (s *sorter) sort(run []change, depth int) {
 		slices.SortFunc(run, s.compare)
 		return
 	}
-	first := s.key(run[0])
+	first := s.key(&run[0])
 	shared, least := len(first), len(first)
-	for _, c := range run[1:] {
-		k := s.key(c)
+	for i := range run[1:] {
+		k := s.key(&run[i+1])
 		least = min(least, len(k))
 		shared = min(shared, len(k))
 		for i := depth; i < shared; i++ {
@@ -168,21 +179,21 @@ func (s *sorter) sort(run []change, depth int) {
 			}
 		}
 	}
-	if shared == least { // equal keys, or one that begins all others
+	if shared == least { // one that begins all others
 		slices.SortFunc(run, s.compare)
 		return
 	}
-	for i, c := range run {
-		run[i].head = head(s.key(c), shared)
+	for i := range run {
+		run[i].head = head(s.key(&run[i]), shared)
 	}
 	slices.SortFunc(run, func(x, y change) int {
-		if x.head != y.head {
-			if x.head < y.head {
-				return -1
-			}
+		if x.head < y.head {
+			return -1
+		}
+		if x.head > y.head {
 			return 1
 		}
-		return cmp.Or(cmp.Compare(x.chunk, y.chunk), cmp.Compare(x.off, y.off))
+		return 0
 	})
 	for i := 0; i < len(run); {
 		j := i + 1
@@ -196,26 +207,56 @@ func (s *sorter) sort(run []change, depth int) {
 	}
 }
 
-// compare orders by the whole key, then by time.
-func (s *sorter) compare(x, y change) int {
-	if c := bytes.Compare(s.key(x), s.key(y)); c != 0 {
-		return c
+func (s *sorter) compare(x, y change) int { return bytes.Compare(s.key(&x), s.key(&y)) }
+
+// place is where an entry of a changelog is.
+type place struct{ chunk, off uint32 }
+
+// net makes changes of entries, which are in the order of their time: one for
+// each key, and none, unless same is set, for a key whose weight is what it was.
+func (s *sorter) net(entries []place, same bool) {
+	size := 1 << bits.Len(uint(2*len(entries)))
+	if cap(s.slots) < size {
+		s.slots = make([]uint32, size)
 	}
-	return cmp.Or(cmp.Compare(x.chunk, y.chunk), cmp.Compare(x.off, y.off))
+	s.slots = s.slots[:size]
+	clear(s.slots)
+	s.changes = s.changes[:0]
+	mask := uint32(size - 1)
+	for _, e := range entries {
+		key, w, now, _ := entry(s.bufs[e.chunk][e.off:])
+		x := hashBytes(s.seed, key)
+		for p := x & mask; ; p = (p + 1) & mask {
+			i := s.slots[p]
+			if i == 0 {
+				s.changes = append(s.changes, change{head: uint64(x), chunk: e.chunk, off: e.off, old: now - w, now: now})
+				s.slots[p] = uint32(len(s.changes))
+				break
+			}
+			if c := &s.changes[i-1]; c.head == uint64(x) && bytes.Equal(s.key(c), key) {
+				c.now = now
+				break
+			}
+		}
+	}
+	if !same {
+		s.changes = slices.DeleteFunc(s.changes, func(c change) bool { return c.old == c.now })
+	}
 }
 
 // netChanges calls fn once for each key in the changelogs, in order, with its weight
-// before the first change and after the last.
-func netChanges(js []*changelog, fn func(key []byte, old, now int64)) {
-	s := &sorter{}
+// before the first change and after the last; if same is not set, not for keys
+// that came and went, or went and came back.
+func netChanges(js []*changelog, same bool, fn func(key []byte, old, now int64)) {
+	s := &sorter{seed: rand.Uint64()}
 	n := 0
 	for _, j := range js {
 		s.bufs = append(append(s.bufs, j.full...), j.cur)
 		n += j.n
 	}
-	// First by the first byte, the key group, behind which keys are much alike.
+	// First by the first byte, the key group: a part of the work at a time.
 	var start [258]int
-	each := func(fn func(b int, c change)) {
+	each := func(fn func(b int, e place)) {
 		for i, buf := range s.bufs {
 			for off := 0; off < len(buf); {
 				key, _, _, size := entry(buf[off:])
@@ -223,38 +264,30 @@ func netChanges(js []*changelog, fn func(key []byte, old, now int64)) {
 				if len(key) > 0 {
 					b = int(key[0]) + 1
 				}
-				fn(b, change{chunk: uint32(i), off: uint32(off)})
+				fn(b, place{uint32(i), uint32(off)})
 				off += size
 			}
 		}
 	}
-	each(func(b int, _ change) { start[b+1]++ })
+	each(func(b int, _ place) { start[b+1]++ })
 	for b := range 257 {
 		start[b+1] += start[b]
 	}
-	s.changes = make([]change, n)
+	entries := make([]place, n)
 	next := start
-	each(func(b int, c change) {
-		s.changes[next[b]] = c
+	each(func(b int, e place) {
+		entries[next[b]] = e
 		next[b]++
 	})
 	for b := range 257 {
-		s.sort(s.changes[start[b]:start[b+1]], min(b, 1))
-	}
-	changes, bufs := s.changes, s.bufs
-	var key []byte
-	var old, last int64
-	for i, c := range changes {
-		k, w, now, _ := entry(bufs[c.chunk][c.off:])
-		if i == 0 || !bytes.Equal(k, key) {
-			if i > 0 {
-				fn(key, old, last)
-			}
-			key, old = k, now-w
+		if start[b] == start[b+1] {
+			continue
 		}
-		last = now
-	}
-	if len(changes) > 0 {
-		fn(key, old, last)
+		s.net(entries[start[b]:start[b+1]], same)
+		s.sort(s.changes, min(b, 1))
+		for i := range s.changes {
+			c := &s.changes[i]
+			fn(s.key(c), c.old, c.now)
+		}
 	}
 }

@@ -446,7 +446,7 @@ func TestNetChanges(t *testing.T) {
 		js = append(js, j)
 	}
 	last := ""
-	netChanges(js, func(key []byte, old, now int64) {
+	netChanges(js, true, func(key []byte, old, now int64) {
 		k := string(key)
 		if k <= last && last != "" {
 			t.Fatalf("%q after %q", k, last)

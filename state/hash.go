@@ -124,10 +124,11 @@ func mum(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// hash is in the manner of wyhash (Wang Yi, 2019).
-func (h *Hash) hash(b []byte) uint32 {
+func (h *Hash) hash(b []byte) uint32 { return hashBytes(h.seed, b) }
+
+// hashBytes is in the manner of wyhash (Wang Yi, 2019).
+func hashBytes(s uint64, b []byte) uint32 {
 	n := len(b)
-	s := h.seed
 	var x, y uint64
 	for len(b) > 16 {
 		s = mum(binary.LittleEndian.Uint64(b)^mix1, binary.LittleEndian.Uint64(b[8:])^s)
