@@ -15,6 +15,7 @@ import (
 func (p *Planner) Columns(def *ast.TableDef, o *catalog.Object) (err error) {
 	defer catch(&err)
 	b := p.binder()
+	checkColumns(len(def.Columns), def.Name.Offset())
 	o.Columns, o.PrimaryKey, o.Watermark = nil, nil, nil
 	o.AppendOnly = o.AppendOnly || def.AppendOnly
 	add := func(c catalog.Column, pos int) {

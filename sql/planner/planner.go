@@ -101,6 +101,7 @@ func (p *Planner) TableAs(q *ast.Query, columns []string) (root *plan.Node, cols
 // kept plans a query whose rows are kept under names of their own.
 func (b *binder) kept(q *ast.Query, columns []string, once bool) (root *plan.Node, cols []plan.Column, keys []int) {
 	o := b.query(q, nil)
+	checkColumns(len(o.cols), q.Offset())
 	r := b.closed(o)
 	b.inPlan(r)
 	ids := make([]int, len(o.cols))

@@ -271,7 +271,22 @@ func (c *exprCtx) targets(ts []*ast.Target) []target {
 		}
 		out = append(out, target{name: name, x: c.bind(t.Expr), ast: t.Expr})
 	}
+	if len(out) > maxTargets {
+		panic(sqlerr.New("54011", "target lists can have at most %d entries", maxTargets).At(ts[0].Expr.Offset()))
+	}
 	return out
+}
+
+// PostgreSQL's limits, which its protocol's clients count on.
+const (
+	maxColumns = 1600 // of a relation
+	maxTargets = 1664 // of a SELECT list
+)
+
+func checkColumns(n, pos int) {
+	if n > maxColumns {
+		panic(sqlerr.New("54011", "tables can have at most %d columns", maxColumns).At(pos))
+	}
 }
 
 // orderItems binds ORDER BY: an ordinal, an output column, or an expression.
