@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 
 	"crashtest":           {"connector/kafka/broker", "examples", "examples/recommender/check", "examples/recommender/tastes"},
 	"internal/pgtest":     {},
-	"sqllogictest/target": {"engine", "server", "sql/sqlerr", "sql/types", "sqllogictest"},
+	"sqllogictest/target": {"connector/datagen", "connector/file", "connector/kafka", "connector/nexmark", "examples/recommender", "engine", "server", "sql/sqlerr", "sql/types", "sqllogictest"},
 	"cmd/streamsql": {"connector/datagen", "connector/file", "connector/kafka", "connector/nexmark", "engine", "server",
 		"sql/parser", "sql/sqlerr", "sql/types", "sqllogictest", "sqllogictest/target",
 		"connector/kafka/broker", "examples", "examples/recommender", "examples/recommender/plain", "examples/recommender/tastes"},

@@ -2,6 +2,8 @@ package connector
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -34,6 +36,21 @@ type Config struct {
 	// Known says that the source was made in an earlier run: whether what it reads
 	// is there was asked then, and a restart does not depend on it.
 	Known bool `json:"-"`
+}
+
+// UnknownOption returns the first option, in the order of names, that is none of
+// those known; "" when there is none, and for a source of an earlier run, which
+// shall open whatever its options are.
+func (c *Config) UnknownOption(known ...string) string {
+	if c.Known {
+		return ""
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Options)) {
+		if n != "connector" && !slices.Contains(known, n) {
+			return n
+		}
+	}
+	return ""
 }
 
 // Positions tells, for each partition, the offset of the next record to read.

@@ -8,6 +8,7 @@
 //
 //	statement ok | error [regexp] | error (SQLSTATE) | count N
 //	query <types> [nosort|rowsort|valuesort] [label]     the SQL, ----, the result
+//	query … retry N backoff DURATION                     asked again, while the answer is another
 //	query error [regexp] | query error (SQLSTATE)
 //	skipif NAME, onlyif NAME      for the next record; they stack
 //	hash-threshold N, halt, subtest NAME, include GLOB, connection NAME

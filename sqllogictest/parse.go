@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind tells what a Record does.
@@ -39,6 +40,9 @@ type Record struct {
 	skipif   []string
 	onlyif   []string
 	HasCheck bool // Query: ---- was present
+	// Query: it is asked again so often, so long after, while the answer is another.
+	Retry   int
+	Backoff time.Duration
 }
 
 // Expect says how a statement must end.
@@ -162,6 +166,15 @@ func parse(name, text string, depth int) ([]*Record, error) {
 			i--
 		case "query":
 			r.Kind = Query
+			if n := len(words); n > 4 && words[n-4] == "retry" && words[n-2] == "backoff" {
+				var err, err2 error
+				r.Retry, err = strconv.Atoi(words[n-3])
+				r.Backoff, err2 = time.ParseDuration(words[n-1])
+				if err != nil || err2 != nil {
+					return nil, bad("retry needs a number, backoff a duration")
+				}
+				words = words[:n-4]
+			}
 			if arg(1) == "error" {
 				r.Wants = expectError(line, "query")
 			} else {

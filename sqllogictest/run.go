@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
@@ -183,7 +184,14 @@ func (r *runner) record(rec *Record) error {
 			}
 			return e
 		}
-		if err := r.compare(rec, res); err != nil {
+		err = r.compare(rec, res)
+		for n := 0; n < rec.Retry && err != nil; n++ {
+			time.Sleep(rec.Backoff)
+			if res, err = r.exec(rec.SQL); err == nil {
+				err = r.compare(rec, res)
+			}
+		}
+		if err != nil {
 			return err
 		}
 		if r.opts.Mode == View && !r.noViews && isQuery(rec.SQL) {

@@ -63,7 +63,7 @@ func New(cfg connector.Config) (connector.Source, error) {
 				return nil, invalid(`option %s: "%s" is no number`, k, v)
 			}
 			seed = n
-		case strings.HasPrefix(k, "datagen."):
+		case k != "connector" && !cfg.Known:
 			return nil, invalid(`unknown option "%s"`, k).
 				WithHint("Known options: rows-per-second, number-of-rows, seed, and fields.COLUMN.kind, start, end, step, min, max, length, null-rate, seed.")
 		}

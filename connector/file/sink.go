@@ -105,6 +105,9 @@ func NewSink(cfg connector.Config, state []byte) (connector.Sink, error) {
 	if path == "" {
 		return nil, invalid("the connector file needs the option path")
 	}
+	if n := cfg.UnknownOption("path", "format"); n != "" && state == nil {
+		return nil, invalid(`unknown option "%s"`, n).WithHint("Known options: path, format.")
+	}
 	if f := format(cfg); f != "json" && f != "jsonl" {
 		return nil, invalid(`option format: "%s": the sink file writes 'json' only`, f)
 	}

@@ -64,6 +64,10 @@ func NewSource(cfg connector.Config) (connector.Source, error) {
 	if s.path == "" {
 		return nil, invalid("the connector file needs the option path")
 	}
+	if n := cfg.UnknownOption("path", "format", "bounded", "header", "delimiter", "missing.field", "unknown.field"); n != "" {
+		return nil, invalid(`unknown option "%s"`, n).
+			WithHint("Known options: path, format, bounded, header, delimiter, missing.field, unknown.field.")
+	}
 	switch f := format(cfg); f {
 	case "json", "jsonl":
 	case "csv":

@@ -176,12 +176,20 @@ func parseOptions(given map[string]string) (*options, error) {
 		}
 	}
 	for n := range given {
-		// Options outside these families are the engine's.
+		// The others are refused when the source is made.
 		if fam, _, _ := strings.Cut(n, "."); !known[n] && (fam == "properties" || fam == "scan" || strings.HasPrefix(n, "topic")) {
 			return nil, unknownOption(n)
 		}
 	}
 	return o, o.complete(given)
+}
+
+// optionNames are all names of options.
+func optionNames() (out []string) {
+	for _, s := range settings {
+		out = append(out, s.names...)
+	}
+	return out
 }
 
 func unknownOption(n string) error {

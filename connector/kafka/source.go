@@ -49,6 +49,9 @@ func New(cfg connector.Config) (connector.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := cfg.UnknownOption(optionNames()...); n != "" {
+		return nil, unknownOption(n)
+	}
 	if _, err := newDecoder(cfg.Columns, o); err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func New(cfg connector.Config) (connector.Source, error) {
 			}
 			s.gen.base = t.I
 		default:
-			if strings.HasPrefix(k, "nexmark.") {
+			if k != "connector" && !cfg.Known {
 				return nil, unknownOption(k, ints)
 			}
 		}

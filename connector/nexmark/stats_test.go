@@ -190,7 +190,8 @@ func TestOptions(t *testing.T) {
 		{[]connector.Column{{Name: "bidder", Type: types.Of(types.Text)}}, nil, `column "bidder" is of type text, but nexmark has bigint`},
 		{[]connector.Column{{Name: "date_time", Type: types.Type{ID: types.Timestamp, Mod: 1}}}, nil, `is of type timestamp(0)`},
 		{[]connector.Column{{Name: "k", Type: types.Of(types.Text), Meta: "key"}}, nil, `no metadata key`},
-		{bidder, map[string]string{"nexmark.table.type": "bid", "nexmark.max.chunk.size": "256", "other": "1"}, ""},
+		{bidder, map[string]string{"nexmark.table.type": "bid", "nexmark.max.chunk.size": "256"}, ""},
+		{bidder, map[string]string{"nexmark.table.type": "bid", "other": "1"}, `unknown option "other"`},
 	} {
 		_, err := New(connector.Config{Options: c.opts, Columns: c.cols})
 		if ok := regexp.MustCompile(regexp.QuoteMeta(c.want)); err == nil != (c.want == "") || err != nil && !ok.MatchString(err.Error()) {

@@ -10,7 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/streamsql/streamsql/connector/datagen"
+	_ "github.com/streamsql/streamsql/connector/file"
+	_ "github.com/streamsql/streamsql/connector/kafka"
+	_ "github.com/streamsql/streamsql/connector/nexmark"
 	"github.com/streamsql/streamsql/engine"
+	_ "github.com/streamsql/streamsql/examples/recommender" // functions.slt binds its functions
 	"github.com/streamsql/streamsql/server"
 	"github.com/streamsql/streamsql/sqllogictest"
 )
