@@ -209,6 +209,23 @@ func (x *joinSide) encode(b *delta.Batch, rows bool, t *joinTime) {
 			nullable = nullable || v.Nulls != nil
 		}
 	}
+	late := false
+	if times != nil {
+		for _, ts := range times.I[:b.N] {
+			late = late || t.isClosed(ts)
+		}
+	}
+	if !nullable && !late {
+		x.keys.Encode(x.keyVecs, b.N)
+		x.at = append(x.at, allRows[:b.N]...)
+		for i := range b.N {
+			if rows {
+				x.rows.Buf = AppendRowKey(x.rows.Buf, b.Cols, i, nil)
+			}
+			x.rows.End()
+		}
+		return
+	}
 each:
 	for i := range b.N {
 		if nullable {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/sqlerr"
@@ -273,8 +274,12 @@ func (k *Keys) End() { k.Off = append(k.Off, int32(len(k.Buf))) }
 // AppendRowEq's encoding.
 func (k *Keys) Encode(cols []*delta.Vec, n int) {
 	k.Reset()
-	if len(cols) == 1 && cols[0].T.Phys() == types.PhysInt && cols[0].Nulls == nil {
-		k.encodeInts(cols[0].I[:n])
+	ints := len(cols) > 0
+	for _, v := range cols {
+		ints = ints && v.T.Phys() == types.PhysInt && v.Nulls == nil
+	}
+	if ints {
+		k.encodeInts(cols, n)
 		return
 	}
 	for i := range n {
@@ -285,17 +290,25 @@ func (k *Keys) Encode(cols []*delta.Vec, n int) {
 	}
 }
 
-func (k *Keys) encodeInts(vs []int64) {
-	const w = 10
-	if n := w * len(vs); cap(k.Buf) < n {
-		k.Buf = make([]byte, 0, n+n/4)
+// encodeInts is Encode of columns of integers without NULLs: a column at a time.
+func (k *Keys) encodeInts(cols []*delta.Vec, n int) {
+	w := 1 + 9*len(cols)
+	if cap(k.Buf) < w*n {
+		k.Buf = make([]byte, 0, w*n+w*n/4)
 	}
-	b := k.Buf[:w*len(vs)]
-	for i, v := range vs {
-		c := b[w*i : w*i+w : w*i+w]
-		c[1] = cellValue
-		binary.BigEndian.PutUint64(c[2:], uint64(v)^(1<<63))
-		c[0] = KeyGroup(c[1:])
+	b := k.Buf[:w*n]
+	for c, v := range cols {
+		at := b[min(1+9*c, len(b)):]
+		for i, x := range v.I[:n] {
+			cell := at[w*i : w*i+9 : w*i+9]
+			cell[0] = cellValue
+			binary.BigEndian.PutUint64(cell[1:], uint64(x)^(1<<63))
+		}
+	}
+	k.Off = slices.Grow(k.Off, n)
+	for i := range n {
+		key := b[w*i : w*i+w : w*i+w]
+		key[0] = KeyGroup(key[1:])
 		k.Off = append(k.Off, int32(w*i+w))
 	}
 	k.Buf = b

@@ -87,7 +87,7 @@ func TestCells(t *testing.T) {
 // key groups to be used about alike.
 func TestKeys(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
-	for _, ids := range [][]types.ID{{types.Int8}, {types.Text}, {types.Int8, types.Numeric, types.Text}, {}} {
+	for _, ids := range [][]types.ID{{types.Int8}, {types.Text}, {types.Int8, types.Numeric, types.Text}, {types.Int4, types.Int8, types.Timestamptz}, {}} {
 		var cols []*delta.Vec
 		const n = 20_000
 		for _, id := range ids {
@@ -97,6 +97,9 @@ func TestKeys(t *testing.T) {
 				for i := range v.I {
 					v.I[i] = int64(i)
 				}
+			}
+			if ids[0] == types.Int4 {
+				v.Nulls = nil
 			}
 			cols = append(cols, v)
 		}
