@@ -42,6 +42,36 @@ func TestRestartWithoutBroker(t *testing.T) {
 	w.eventually("SELECT n FROM v", "3\n")
 }
 
+// TestRecreatedTopic: a topic that was deleted and created again while the server
+// was down is not taken for the old one, however many records it has.
+func TestRecreatedTopic(t *testing.T) {
+	b := startBroker(t, "t")
+	dir := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		w := start(t, engine.Options{Dir: dir})
+		w.source("src", "t", b.Addr())
+		w.exec("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM src")
+		send(t, b.Addr(), "t", `{"n":1}`, `{"n":2}`)
+		w.eventually("SELECT n FROM v", "2\n")
+	})
+	if err := b.Cluster().DeleteTopic("t"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Cluster().CreateTopic("t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	send(t, b.Addr(), "t", `{"n":3}`, `{"n":4}`, `{"n":5}`)
+	w := start(t, engine.Options{Dir: dir})
+	w.eventually("SELECT state FROM streamsql.jobs", "FAILED\n")
+	if got := w.rows("SELECT message FROM streamsql.job_errors"); !strings.Contains(got, "created again") {
+		t.Errorf("the reason is %s", got)
+	}
+	if got := w.rows("SELECT n FROM v"); got != "2\n" {
+		t.Errorf("the view has %s", got)
+	}
+	w.goesOn()
+}
+
 // TestExpiredHistory: a view that is made when the source's first records have
 // expired gets those that are there, and its client is told.
 func TestExpiredHistory(t *testing.T) {

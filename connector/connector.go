@@ -106,6 +106,13 @@ type History interface {
 	OpenHistory(ctx context.Context, from, until Positions) (Reader, error)
 }
 
+// Pinned is a Source that knows what it reads by more than the options say.
+type Pinned interface {
+	// Pin returns options that are to be stored beside the given ones, so that
+	// a later run notices when it is something else that bears the name.
+	Pin() map[string]string
+}
+
 // Reader reads a source. It is used by one goroutine.
 type Reader interface {
 	// Fetch waits for records and returns what has come, about maxRows at most.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/streamsql/streamsql/connector"
@@ -101,6 +102,9 @@ func (x *ddlRun) createSource(s *ast.CreateSource) error {
 	src, err := newSource(o, false)
 	if err != nil {
 		return err
+	}
+	if p, ok := src.conn.(connector.Pinned); ok {
+		maps.Copy(o.Options, p.Pin())
 	}
 	return x.onLoop(func() error { x.e.addSource(src); return nil })
 }

@@ -15,7 +15,10 @@ import (
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
-var _ connector.History = (*Source)(nil)
+var (
+	_ connector.History = (*Source)(nil)
+	_ connector.Pinned  = (*Source)(nil)
+)
 
 func init() { connector.RegisterSource("kafka", New) }
 
@@ -27,6 +30,8 @@ type Source struct {
 	o    *options
 	cols []connector.Column
 	conn conn
+	// found is the topic's identity when New looked; empty: it did not, or there is none.
+	found string
 
 	mu     sync.Mutex
 	client *kgo.Client // for all but fetching
@@ -61,11 +66,20 @@ func New(cfg connector.Config) (connector.Source, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	if _, err := s.TopicID(ctx); err != nil {
+	if s.found, err = s.TopicID(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// Pin implements connector.Pinned. Under the policy to go on with a topic that
+// was created again there is nothing to notice.
+func (s *Source) Pin() map[string]string {
+	if s.found == "" || s.o.topicID != "" || s.o.recreated != failPolicy {
+		return nil
+	}
+	return map[string]string{"topic.id": s.found}
 }
 
 func (s *Source) clientOptions(c *conn) []kgo.Opt {
