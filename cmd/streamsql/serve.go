@@ -25,6 +25,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	fs := flags("serve", out)
 	listen := fs.String("listen", server.DefaultListen, "`HOST:PORT` of the PostgreSQL protocol")
 	httpAddr := fs.String("http", "", "`HOST:PORT` of /healthz and /metrics (default: none)")
+	clients := fs.Int("max-connections", 100, "`number` of clients at the same time")
 	insecure := fs.Bool("insecure-listen", false, "allow addresses that are not loopback; there is no authentication")
 	dir := fs.String("data", defaultData, "data `directory`; memory: everything is gone at the end")
 	workers := fs.Int("workers", 1, "`number` of workers")
@@ -52,7 +53,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = serveEngine(ctx, eng, *file, out, server.Options{Listen: *listen, HTTP: *httpAddr, Insecure: *insecure, Log: log})
+	err = serveEngine(ctx, eng, *file, out, server.Options{Listen: *listen, HTTP: *httpAddr, Insecure: *insecure, MaxConnections: *clients, Log: log})
 	if cerr := eng.Close(); err == nil {
 		err = cerr
 	}
