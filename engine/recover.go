@@ -253,7 +253,13 @@ func (e *Engine) restoreJob(o *catalog.Object) error {
 			j.conn = conn
 		default:
 			j.sink = e.newSink(o, conn, state)
+			if state != nil { // what the crash left between the checkpoint and its release
+				j.sink.put(sinkOp{release: true, epoch: e.meta.Epoch})
+			}
 		}
+	}
+	if o.Kind == catalog.Sink && jm.SinkState != nil && j.state != Running && j.state != Created {
+		e.releaseStanding(o, jm.SinkState)
 	}
 	e.jobsByID[o.ID] = j
 	e.order = append(e.order, j)
@@ -261,6 +267,17 @@ func (e *Engine) restoreJob(o *catalog.Object) error {
 		e.fail(j, broken)
 	}
 	return nil
+}
+
+// releaseStanding releases the durable rows of a sink that does not go on.
+func (e *Engine) releaseStanding(o *catalog.Object, state []byte) {
+	conn, err := connector.NewSink(sinkConfig(o), state)
+	if err == nil {
+		err = errors.Join(conn.Release(e.ctx, e.meta.Epoch), conn.Close())
+	}
+	if err != nil {
+		e.opts.Log.Warn("the last rows of a sink that stands still could not be released", "sink", o.Name, "error", err)
+	}
 }
 
 // closeStore lets the data directory go.
