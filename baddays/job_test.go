@@ -92,6 +92,18 @@ func TestExplodingJoin(t *testing.T) {
 	w.goesOn()
 }
 
+// TestStateExplodes: a join of joins holds far more than it puts out, which is
+// one row.
+func TestStateExplodes(t *testing.T) {
+	w := start(t, engine.Options{MemoryLimit: 64 << 20})
+	w.exec("CREATE TABLE t (x INT)")
+	w.exec("INSERT INTO t SELECT i FROM generate_series(1, 50) AS g(i)")
+	_, err := w.conn.Exec(t.Context(), `CREATE MATERIALIZED VIEW v AS SELECT count(*), sum(a.x + b.x + c.x + d.x + e.x + f.x)
+	  FROM t a, t b, t c, t d, t e, t f`)
+	w.isError(err, "53200", "memory")
+	w.goesOn()
+}
+
 func TestDeepNesting(t *testing.T) {
 	w := start(t, engine.Options{})
 	const n = 10_000

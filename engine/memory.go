@@ -95,6 +95,11 @@ func (b *budget) spend(j *job, n int64) error {
 		return nil
 	}
 	b.next = b.out + budgetStep
+	return b.look(j)
+}
+
+// look compares what the step has taken with what it may take.
+func (b *budget) look(j *job) error {
 	var grown int64
 	if b.alone {
 		grown = j.bytes() - b.before

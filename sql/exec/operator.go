@@ -96,4 +96,7 @@ type Options struct {
 	// Done, when closed, cancels the step with 57014. It is looked at once a
 	// batch; nil: never.
 	Done <-chan struct{}
+	// Check, when not nil, is asked every few batches, of any operator, whether the
+	// step may go on. Only a dataflow of one worker asks.
+	Check func() error
 }

@@ -15,11 +15,12 @@ import (
 // worker is one worker's instances of all operators. Its fields are used by one
 // goroutine at a time.
 type worker struct {
-	d     *Dataflow
-	id    int
-	insts []*inst  // by node position
-	inbox [][]item // by level: what waits to be delivered
-	wm    []int64  // watermark of each node's output
+	d      *Dataflow
+	id     int
+	insts  []*inst  // by node position
+	inbox  [][]item // by level: what waits to be delivered
+	checks int
+	wm     []int64 // watermark of each node's output
 
 	cur  *inst // the instance that runs
 	last int64 // when it began to, or was returned to
@@ -189,9 +190,16 @@ func (d *Dataflow) output(b *delta.Batch) error {
 	return d.opts.Output(b)
 }
 
+const checkEvery = 16 // batches between two calls of Options.Check
+
 // check ends the step when it was cancelled or holds too much.
 func (w *worker) check() error {
 	o := &w.d.opts
+	if w.checks++; o.Check != nil && w.checks%checkEvery == 0 && len(w.d.workers) == 1 {
+		if err := o.Check(); err != nil {
+			return err
+		}
+	}
 	if o.Done != nil {
 		select {
 		case <-o.Done:
