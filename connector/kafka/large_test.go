@@ -25,6 +25,9 @@ import (
 
 // TestLarge: records of many megabytes, plain and packed, end no reader.
 func TestLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves more than half a gigabyte")
+	}
 	b, err := broker.Options{Configs: map[string]string{"message.max.bytes": "200000000"}}.Start("127.0.0.1:0", "",
 		broker.Topic{Name: "t", Partitions: 1, Configs: map[string]string{"max.message.bytes": "200000000"}})
 	if err != nil {
