@@ -112,7 +112,7 @@ func (g *got) count() (n int) {
 // until fetches until done says so, or an error came.
 func (g *got) until(what string, done func() bool) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
 	defer cancel()
 	for g.err == nil && !done() {
 		fs, err := g.r.Fetch(ctx, 1000)
