@@ -51,7 +51,7 @@ func send(t testing.TB, p *broker.Producer, part int32, from, to int) {
 	for i := from; i < to; i++ {
 		p.Send("t", part, nil, fmt.Appendf(nil, `{"n":%d}`, i))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := p.Flush(ctx); err != nil {
 		t.Fatal(err)
