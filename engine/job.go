@@ -68,7 +68,7 @@ func (e *Engine) newJob(o *catalog.Object) (*job, error) {
 			return j.budget.spend(j, batchBytes(b))
 		},
 		Check: func() error { return j.budget.look(j) },
-		Late: func(l exec.LateRows) error { j.lateRows = append(j.lateRows, l); return nil },
+		Late:  func(l exec.LateRows) error { j.lateRows = append(j.lateRows, l); return nil },
 	})
 	if err != nil {
 		return nil, err
