@@ -56,6 +56,19 @@ type Column struct {
 type Watermark struct {
 	Col   int   `json:"col"`
 	Delay int64 `json:"delay"` // µs
+	// Ascending says that times rise strictly: a row that is not above the
+	// greatest before it is late.
+	Ascending bool      `json:"ascending,omitempty"`
+	Adaptive  *Adaptive `json:"adaptive,omitempty"` // Delay does not count
+}
+
+// Adaptive is adaptive_watermark(column, factor, n, minimum): the watermark lags
+// the greatest time by factor × the mean delay of the last N rows, but by Min
+// at least. The delay of a row is how far it is behind the greatest time before it.
+type Adaptive struct {
+	Factor float64 `json:"factor"`
+	N      int     `json:"n"`
+	Min    int64   `json:"min"` // µs
 }
 
 // Object is anything that has a name. It is immutable once in a catalog, and

@@ -30,6 +30,16 @@ type Operator interface {
 	Advance(wm []int64, out Emit) (int64, error)
 }
 
+// Ticker is an Operator whose answer changes with the clock alone: temporal
+// filters, windows of processing time, EMIT EVERY. Tick is called once a step,
+// in the place of Finish's Advance and before it, with the step's clock; it
+// emits what the time has brought. Due returns when it wants the next step, in
+// µs of the clock; math.MaxInt64: never.
+type Ticker interface {
+	Tick(now int64, out Emit) error
+	Due() int64
+}
+
 // Starter is an Operator with an answer before any input (VALUES, an aggregate
 // without keys). Start is called in the first step of a fresh dataflow, of
 // worker 0's part alone, before any Finish.

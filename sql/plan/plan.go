@@ -22,6 +22,9 @@ const (
 	Over     Op = "over"     // window functions over Keys, Order; output: the input, then Aggs
 	Window   Op = "window"   // TUMBLE, HOP, CUMULATE: appends window_start, window_end, window_time
 	Exchange Op = "exchange" // rows to the worker that owns the hash of Keys (none: all to one worker)
+	Close    Op = "close"    // EMIT ON WINDOW CLOSE: holds a row back until the watermark has closed its Time; append-only
+	Every    Op = "every"    // EMIT EVERY: lets the net change through at most every Interval of the clock
+	Temporal Op = "temporal" // rows while the clock is in [Exprs[0], Exprs[1]); either may be nil
 	Unnest   Op = "unnest"   // each row with each row of the set that Exprs[0] returns: generate_series, unnest, regexp_split_to_table …
 )
 
@@ -71,11 +74,39 @@ type Frame struct {
 
 // WindowSpec is a window table function; durations in µs.
 type WindowSpec struct {
-	Kind    string `json:"kind"` // tumble, hop, cumulate
+	Kind    string `json:"kind"` // tumble, hop, cumulate, session
 	TimeCol int    `json:"time_col"`
 	Size    int64  `json:"size"`
 	Slide   int64  `json:"slide,omitempty"`
 	Offset  int64  `json:"offset,omitempty"`
+	// Proc says that TimeCol is the processing time, proctime(): windows are closed
+	// by the clock.
+	Proc bool `json:"proc,omitempty"`
+}
+
+// TimeBounds say how the times of a join's rows are bound to each other:
+// left time between right time + Lo and right time + Hi, µs, both inclusive.
+// Columns are of the inputs. math.MinInt64 and math.MaxInt64 are no bound.
+type TimeBounds struct {
+	Left  int   `json:"left"`
+	Right int   `json:"right"`
+	Lo    int64 `json:"lo"`
+	Hi    int64 `json:"hi"`
+}
+
+// AsOf makes a join one with the one right row that holds at the left row's
+// time: of the key's rows the last whose time RightTime is not above (Strict:
+// below) LeftTime.
+type AsOf struct {
+	// Kind is "asof" (any change of either side corrects the answer), "event" (FOR
+	// SYSTEM_TIME AS OF a time column: decided when the watermark passes the left
+	// row, and kept) or "proc" (FOR SYSTEM_TIME AS OF PROCTIME(): the right side as
+	// it stands when the left row arrives, and kept: a lookup join).
+	Kind      string `json:"kind"`
+	LeftTime  int    `json:"left_time"`  // column of the left input; -1: none
+	RightTime int    `json:"right_time"` // column of the right input; -1: none
+	Strict    bool   `json:"strict,omitempty"`
+	Next      bool   `json:"next,omitempty"` // the first not below, instead of the last not above
 }
 
 // Node is an operator and its inputs. ID is stable: state is stored under it.
@@ -102,7 +133,7 @@ type Node struct {
 	// they have their match (0: none): the other input's rows never go, and where
 	// matches are counted, no two of them have the same key.
 	Settled int         `json:"settled,omitempty"`
-	Keys    []int       `json:"keys,omitempty"` // Agg, TopN, Over, Exchange
+	Keys    []int       `json:"keys,omitempty"` // Agg, TopN, Over, Exchange; Window: PARTITION BY of a session
 	Aggs    []AggCall   `json:"aggs,omitempty"`
 	Order   []Order     `json:"order,omitempty"`
 	Limit   int64       `json:"limit,omitempty"` // TopN; -1: none
@@ -117,6 +148,14 @@ type Node struct {
 	// was made of a row is kept and taken back with it. Its input is exchanged by
 	// all of its columns.
 	Keep bool `json:"keep,omitempty"`
+
+	Bounds *TimeBounds `json:"bounds,omitempty"` // Join: an interval join
+	AsOf   *AsOf       `json:"as_of,omitempty"`  // Join: Inner or Left
+
+	// Final, of an Agg over windows, says that a group is emitted once, when the
+	// watermark closes it (EMIT ON WINDOW CLOSE): the output is append-only.
+	Final    bool  `json:"final,omitempty"`
+	Interval int64 `json:"interval,omitempty"` // Every: µs
 
 	SetFn      string `json:"set_fn,omitempty"`     // Unnest: the set-returning function; Exprs are its arguments
 	Ordinality bool   `json:"ordinality,omitempty"` // Unnest: appends the row number
