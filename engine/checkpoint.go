@@ -24,6 +24,7 @@ type meta struct {
 	Log     uint64                 `json:"log"` // the last record of the write-ahead log that the state has
 	Sources map[uint64]*sourceMeta `json:"sources,omitempty"`
 	Jobs    map[uint64]*jobMeta    `json:"jobs,omitempty"`
+	Tables  map[uint64]*markerMeta `json:"tables,omitempty"` // those with a watermark
 	// Keys are the numbers of keys of the trees, by state operator and worker.
 	Keys   map[uint32][]int `json:"keys,omitempty"`
 	Errors []JobError       `json:"errors,omitempty"`
@@ -146,7 +147,7 @@ func (e *Engine) beginCheckpoint() {
 func (e *Engine) makeMeta() *meta {
 	m := &meta{
 		Epoch: e.epoch, NextID: e.nextID, NextOp: e.nextOp, Log: e.logSeq,
-		Sources: map[uint64]*sourceMeta{}, Jobs: map[uint64]*jobMeta{}, Keys: map[uint32][]int{},
+		Sources: map[uint64]*sourceMeta{}, Jobs: map[uint64]*jobMeta{}, Keys: map[uint32][]int{}, Tables: map[uint64]*markerMeta{},
 		Errors: slices.Clone(e.jobErrors),
 	}
 	m.Clock, m.Manual = e.clock.read()
@@ -156,6 +157,11 @@ func (e *Engine) makeMeta() *meta {
 			sm.Parts[p] = partMeta{First: x.first, Next: x.next, MaxTime: x.maxTime, Quiet: x.quiet, Idle: x.idle}
 		}
 		m.Sources[id] = sm
+	}
+	for id, r := range e.relations {
+		if r.marker != nil {
+			m.Tables[id] = r.marker.meta()
+		}
 	}
 	for _, j := range e.order {
 		jm := &jobMeta{State: j.state, Epoch: j.epoch, Watermark: j.wm, Error: j.err, ErrorRow: j.errRow, ErrorTime: j.errTime, Late: j.lateCount}

@@ -21,10 +21,6 @@ func (x *ddlRun) createTable(s *ast.CreateTable) error {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "a table has no options").At(s.Options[0].Offset()).
 			WithHint("CREATE SOURCE reads from a connector.")
 	}
-	if s.Watermark != nil {
-		return sqlerr.New(sqlerr.FeatureNotSupported, "a watermark of a table is not supported yet").At(s.Watermark.Offset()).
-			WithHint("WATERMARK is for sources.")
-	}
 	if len(s.Includes) > 0 || s.Format != nil {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "INCLUDE and FORMAT are for sources").At(s.Offset())
 	}

@@ -139,6 +139,9 @@ func (e *Engine) restoreRelation(o *catalog.Object) {
 		r := newRelation(o)
 		e.attach(r.main)
 		e.relations[o.ID] = r
+		if r.marker != nil {
+			r.marker.restore(e.meta.Tables[o.ID])
+		}
 		if o.Owner != 0 {
 			opts := map[string]string{}
 			if owner := e.currentCatalog().ByID(o.Owner); owner != nil {

@@ -21,6 +21,8 @@ type relation struct {
 	main  *arrangement
 	index []*arrangement
 	kept  *kept // of an internal relation
+	// marker is the watermark of a table that declares one; nil: none.
+	marker *marker
 }
 
 // arrangement is a relation's rows ordered by some of its columns: a key is the
@@ -61,6 +63,9 @@ func newRelation(o *catalog.Object) *relation {
 		keys = []int{t} // not a key: the order in which rows expire
 	}
 	r.main = newArrangement(o, keys, len(o.Columns))
+	if o.Kind == catalog.Table && o.Watermark != nil {
+		r.marker = newMarker(o.Watermark)
+	}
 	return r
 }
 

@@ -352,7 +352,7 @@ func (cv *converter) convert(f connector.Fetch) fetched {
 	if b != nil && b.N > 0 {
 		out.batch, out.rows = b, b.N
 		if cv.time >= 0 {
-			out.maxTime = latest(b.Cols[cv.time])
+			out.maxTime = latest(b.Cols[cv.time], b.W)
 		}
 	}
 	return out
@@ -416,17 +416,6 @@ func (cv *converter) offsetOf(b *delta.Batch, i int, f connector.Fetch, row int3
 		return b.Cols[cv.offset].I[i]
 	}
 	return f.Next - int64(f.Batch.N) + int64(row)
-}
-
-// latest is the greatest finite value of a time column.
-func latest(v *delta.Vec) int64 {
-	m := int64(exec.NoWatermark)
-	for i, x := range v.I[:v.N] {
-		if x > m && x != math.MaxInt64 && !v.Null(i) {
-			m = x
-		}
-	}
-	return m
 }
 
 // readSource is the bounded read behind SELECT … FROM source: from the source's

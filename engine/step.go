@@ -34,6 +34,7 @@ func (e *Engine) step() {
 		changes = map[uint64]*change{}
 	}
 	start := time.Now()
+	e.markTables(changes)
 	rows := e.cut(ctx.Now, changes)
 	for _, j := range e.order {
 		if j.active() {
@@ -118,6 +119,9 @@ func (e *Engine) watermark(id uint64) int64 {
 	}
 	if j := e.jobsByID[id]; j != nil {
 		return j.wm
+	}
+	if r := e.relations[id]; r != nil && r.marker != nil {
+		return r.marker.mark
 	}
 	return exec.NoWatermark
 }

@@ -9,17 +9,22 @@ import (
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
-// A record of the log is one transaction: a version byte, then for each batch of
-// rows the table (u64), the length (u32) and the batch with its weights as Arrow
-// IPC. The rows are physical: defaults, now() and random() are evaluated.
-const recordVersion = 1
+// A record of the log is one transaction: a version byte, the epoch of its step
+// and the clock (u64 each; not in version 1), then for each batch of rows the
+// table (u64), the length (u32) and the batch with its weights as Arrow IPC. The
+// rows are physical: defaults, now() and random() are evaluated.
+const recordVersion = 2
+
+const recordHead = 1 + 8 + 8
 
 // logWrites appends a transaction to the log. It is durable when acked.
 func (e *Engine) logWrites(t *tx) error {
 	if e.log == nil {
 		return nil
 	}
-	rec := []byte{recordVersion}
+	rec := append(make([]byte, 0, 256), recordVersion)
+	rec = binary.LittleEndian.AppendUint64(rec, e.epoch+1)
+	rec = binary.LittleEndian.AppendUint64(rec, uint64(e.clock.now()))
 	for _, p := range t.ordered() {
 		var names []string
 		for _, c := range p.rel.obj.Columns {
@@ -36,7 +41,7 @@ func (e *Engine) logWrites(t *tx) error {
 			binary.LittleEndian.PutUint32(rec[at+8:], uint32(len(rec)-at-12))
 		}
 	}
-	if len(rec) == 1 {
+	if len(rec) == recordHead {
 		return nil
 	}
 	seq, err := e.log.Append(rec)
@@ -50,13 +55,26 @@ func (e *Engine) logWrites(t *tx) error {
 	return nil
 }
 
+// recordStep returns the epoch of a record's step and the clock; 0: the record
+// does not tell.
+func recordStep(rec []byte) (epoch uint64, clock int64) {
+	if len(rec) < recordHead || rec[0] != recordVersion {
+		return 0, 0
+	}
+	return binary.LittleEndian.Uint64(rec[1:]), int64(binary.LittleEndian.Uint64(rec[9:]))
+}
+
 // decodeRecord calls fn with the batches of a record.
 func decodeRecord(rec []byte, fn func(table uint64, b *delta.Batch) error) error {
 	bad := sqlerr.New("XX001", "a record of the write-ahead log does not decode")
-	if len(rec) == 0 || rec[0] != recordVersion {
+	head := recordHead
+	switch {
+	case len(rec) > 0 && rec[0] == 1:
+		head = 1
+	case len(rec) < recordHead || rec[0] != recordVersion:
 		return bad
 	}
-	for rec = rec[1:]; len(rec) > 0; {
+	for rec = rec[head:]; len(rec) > 0; {
 		if len(rec) < 12 {
 			return bad
 		}
@@ -191,10 +209,19 @@ func (a *acker) await(d *pendingDML, err error) error {
 }
 
 // replay brings the rows of the log above the checkpoint into the tables and,
-// step by step, into the views.
+// step by step, into the views. Where a table has a watermark the steps are those
+// that there were: which rows are late is what it was.
 func (e *Engine) replay(from uint64) error {
-	rows := 0
+	rows, marked, last := 0, false, uint64(0)
 	err := e.log.Replay(from+1, func(seq uint64, rec []byte) error {
+		epoch, clock := recordStep(rec)
+		if marked && epoch != last {
+			rows, marked = 0, false
+			e.step()
+		}
+		last = epoch
+		_, manual := e.clock.read()
+		e.clock.restore(clock, manual)
 		e.logSeq = seq
 		err := decodeRecord(rec, func(id uint64, b *delta.Batch) error {
 			r := e.relations[id]
@@ -211,12 +238,13 @@ func (e *Engine) replay(from uint64) error {
 			r.commit()
 			e.pending(id, c)
 			rows += b.N
+			marked = marked || r.marker != nil
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if rows >= stepRows {
+		if rows >= stepRows && !marked {
 			rows = 0
 			e.step()
 		}
