@@ -11,7 +11,8 @@ type ColumnDef struct {
 	Generated  Expr // AS expr, GENERATED ALWAYS AS (expr) STORED
 }
 
-// Watermark is WATERMARK FOR column AS expr.
+// Watermark is WATERMARK FOR column AS expr: the column alone, column - interval,
+// or adaptive_watermark(column, factor, n, minimum).
 type Watermark struct {
 	Pos
 	Column string

@@ -69,7 +69,7 @@ type Cast struct {
 type Call struct {
 	Pos
 	Name        Name
-	Args        []Expr // may hold *NamedArg, *TableArg and *Descriptor
+	Args        []Expr // may hold *NamedArg, *TableArg, *Partitioned and *Descriptor
 	Keyword     bool   // written without parentheses: CURRENT_DATE
 	Star        bool   // count(*)
 	Distinct    bool
@@ -91,6 +91,15 @@ type NamedArg struct {
 type TableArg struct {
 	Pos
 	Name Name
+}
+
+// Partitioned is relation PARTITION BY keys in the arguments of a table function.
+// Data is what names the relation: a *ColumnRef as yet unresolved, a *TableArg or
+// a *ScalarSubquery.
+type Partitioned struct {
+	Pos
+	Data Expr
+	Keys []Expr
 }
 
 // Descriptor is DESCRIPTOR(c, …) in the arguments of a table function.
@@ -291,6 +300,7 @@ func (*Cast) expr()           {}
 func (*Call) expr()           {}
 func (*NamedArg) expr()       {}
 func (*TableArg) expr()       {}
+func (*Partitioned) expr()    {}
 func (*Descriptor) expr()     {}
 func (*Case) expr()           {}
 func (*In) expr()             {}

@@ -11,6 +11,8 @@ type Query struct {
 	Skip     Expr // OFFSET
 	WithTies bool // FETCH FIRST n ROWS WITH TIES
 	Emit     Emit
+	EmitPos  Pos  // of EMIT
+	Interval Expr // of EMIT EVERY
 }
 
 // Emit says when a view shows its answer.
@@ -21,6 +23,7 @@ const (
 	EmitDefault       Emit = ""
 	EmitOnWindowClose Emit = "on window close"
 	EmitImmediately   Emit = "immediately"
+	EmitEvery         Emit = "every" // Interval
 )
 
 // With is a WITH clause.

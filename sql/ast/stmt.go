@@ -54,6 +54,28 @@ type Explain struct {
 	Stmt    Statement
 }
 
+// ExplainWatermark is EXPLAIN WATERMARK view.
+type ExplainWatermark struct {
+	Pos
+	Name Name
+}
+
+// Replay is REPLAY what FROM name.
+type Replay struct {
+	Pos
+	What ReplayWhat
+	Name Name
+}
+
+// ReplayWhat is what REPLAY feeds in again.
+type ReplayWhat string
+
+// What REPLAY feeds in again.
+const (
+	ReplayLate        ReplayWhat = "late"         // the late rows of a view
+	ReplayDeadLetters ReplayWhat = "dead letters" // the records of a source that did not decode
+)
+
 // Show is SHOW name or SHOW what [FROM name], e.g. SHOW TABLES, SHOW CREATE VIEW v.
 type Show struct {
 	Pos
@@ -136,19 +158,21 @@ type NoEffect struct {
 	Tag string // of its completion
 }
 
-func (*Insert) statement()         {}
-func (*Update) statement()         {}
-func (*Delete) statement()         {}
-func (*Explain) statement()        {}
-func (*Show) statement()           {}
-func (*Set) statement()            {}
-func (*SetTransaction) statement() {}
-func (*Reset) statement()          {}
-func (*Begin) statement()          {}
-func (*Commit) statement()         {}
-func (*Rollback) statement()       {}
-func (*Discard) statement()        {}
-func (*Deallocate) statement()     {}
-func (*AdvanceClock) statement()   {}
-func (*Checkpoint) statement()     {}
-func (*NoEffect) statement()       {}
+func (*Insert) statement()           {}
+func (*Update) statement()           {}
+func (*Delete) statement()           {}
+func (*Explain) statement()          {}
+func (*Show) statement()             {}
+func (*ExplainWatermark) statement() {}
+func (*Replay) statement()           {}
+func (*Set) statement()              {}
+func (*SetTransaction) statement()   {}
+func (*Reset) statement()            {}
+func (*Begin) statement()            {}
+func (*Commit) statement()           {}
+func (*Rollback) statement()         {}
+func (*Discard) statement()          {}
+func (*Deallocate) statement()       {}
+func (*AdvanceClock) statement()     {}
+func (*Checkpoint) statement()       {}
+func (*NoEffect) statement()         {}

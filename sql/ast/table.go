@@ -25,7 +25,7 @@ type Subquery struct {
 // TableFunc is a function in FROM: tumble(bid, ts, …), generate_series(1, 10),
 // unnest(a), and Flink's TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), …)).
 // The relation that a window function reads is its first argument: a *ColumnRef
-// as yet unresolved, a *TableArg, or a *ScalarSubquery.
+// as yet unresolved, a *TableArg, or a *ScalarSubquery; of a session a *Partitioned around it.
 type TableFunc struct {
 	Pos
 	Lateral    bool
@@ -39,6 +39,7 @@ type TableFunc struct {
 type Join struct {
 	Pos
 	Kind    JoinKind
+	AsOf    bool // ASOF: with the last right row that is not later; inner or left
 	Natural bool
 	Using   []string
 	On      Expr

@@ -27,6 +27,8 @@ func init() {
 	for _, n := range []string{"now", "current_timestamp", "transaction_timestamp", "statement_timestamp"} {
 		clock(n, tz, Stable, func(c *Context) int64 { return c.Now })
 	}
+	// When the row is handled, for windows over processing time.
+	clock("proctime", tz, Volatile, func(c *Context) int64 { return c.Now })
 	clock("clock_timestamp", tz, Volatile, func(c *Context) int64 { return c.Now })
 	clock("localtimestamp", ts, Stable, func(c *Context) int64 { return toLocal(c.Now, c.zone()) })
 	clock("current_date", date, Stable, func(c *Context) int64 { return floorDiv(toLocal(c.Now, c.zone()), usPerDay) })

@@ -64,6 +64,12 @@ func (p *parser) callArgs() (f *frag, distinct, variadic, ordered bool) {
 			var arg *frag
 			arg, variadic = p.arg()
 			args = append(args, arg)
+			if p.isPartition() {
+				break
+			}
+		}
+		if p.isPartition() {
+			args = p.partitioned(args)
 		}
 		if p.accept("order") {
 			p.expect("by")
@@ -114,6 +120,46 @@ func (p *parser) argValue() (*frag, bool) {
 		return p.marker(t.Pos, "__descriptor", strs(p.colIDList())...), false
 	}
 	return p.expr(), false
+}
+
+func (p *parser) isPartition() bool { return p.isWords("partition", "by") }
+
+// partitioned reads PARTITION BY keys behind the last of args, and the arguments
+// behind the keys. Keys without parentheses end where a time column can begin:
+// before DESCRIPTOR or a named argument, else before the last two.
+func (p *parser) partitioned(args []*frag) []*frag {
+	p.i += 2
+	n := len(args) - 1
+	var keys, rest []*frag
+	fixed := false // where the keys end is known
+	if p.isSym("(") && !p.starts[p.i] {
+		keys, fixed = p.exprList(), true
+	} else {
+		keys = []*frag{p.expr()}
+	}
+	for p.acceptSym(",") {
+		t := p.tok()
+		if !fixed && (t.is("descriptor") && p.peek(1).isSym("(") || isTypeFunc(t) && (p.peek(1).isSym("=>") || p.peek(1).isSym(":="))) {
+			keys, rest, fixed = append(keys, rest...), nil, true
+		}
+		f, variadic := p.arg()
+		if variadic {
+			p.failAt(t)
+		}
+		rest = append(rest, f)
+	}
+	if k := len(rest) - 2; !fixed && k > 0 {
+		keys, rest = append(keys, rest[:k]...), rest[k:]
+	}
+	data := args[n]
+	if data.pre == "`__named`(" {
+		named := *data
+		named.kids = []*frag{data.kids[0], p.marker(int(data.kids[1].pos), "__partitioned", append([]*frag{data.kids[1]}, keys...)...)}
+		data = &named
+	} else {
+		data = p.marker(int(data.pos), "__partitioned", append([]*frag{data}, keys...)...)
+	}
+	return append(append(args[:n:n], data), rest...)
 }
 
 // callOrder reads the keys of an ORDER BY inside a call, where MySQL has none.

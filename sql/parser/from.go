@@ -26,8 +26,12 @@ func (p *parser) tableRef() ref {
 			j.Natural = true
 		}
 		op := " INNER JOIN "
+		if !j.Natural && p.isAsOf() {
+			p.advance()
+			j.AsOf = true
+		}
 		switch {
-		case !j.Natural && p.accept("cross"):
+		case !j.Natural && !j.AsOf && p.accept("cross"):
 			p.expect("join")
 			j.Kind = ast.CrossJoin
 			l = p.join(j, " CROSS JOIN ", l, p.tablePrimary(), nil)
@@ -36,6 +40,9 @@ func (p *parser) tableRef() ref {
 			j.Kind = ast.JoinKind(p.advance().Val)
 			p.accept("outer")
 			p.expect("join")
+			if j.AsOf && j.Kind != ast.LeftJoin {
+				panic(unsupported(int(j.Pos), "ASOF "+lowerToUpper(string(j.Kind))+" JOIN"))
+			}
 			op = " " + lowerToUpper(string(j.Kind)) + " JOIN "
 			if j.Kind == ast.FullJoin {
 				op = " STRAIGHT_JOIN " // MySQL has no full join
@@ -43,7 +50,7 @@ func (p *parser) tableRef() ref {
 		case p.accept("inner"):
 			p.expect("join")
 		case p.accept("join"):
-		case j.Natural:
+		case j.Natural, j.AsOf:
 			p.fail()
 		default:
 			return l
@@ -236,7 +243,26 @@ func (p *parser) funcAlias(tf *ast.TableFunc) {
 }
 
 // isAlias says whether an alias without AS stands here.
-func (p *parser) isAlias() bool { return isColID(p.tok()) && !p.isEmit() && !p.isFormat() }
+func (p *parser) isAlias() bool {
+	return isColID(p.tok()) && !p.isEmit() && !p.isFormat() && !p.isAsOf()
+}
+
+// isAsOf says whether ASOF [INNER | LEFT [OUTER]] JOIN stands here. ASOF before any
+// other word is a name.
+func (p *parser) isAsOf() bool {
+	if !p.is("asof") {
+		return false
+	}
+	switch n := p.peek(1); n.Val {
+	case "join":
+		return n.Kind == Ident
+	case "inner", "right", "full":
+		return n.Kind == Ident && p.peek(2).is("join")
+	case "left":
+		return n.Kind == Ident && (p.peek(2).is("join") || p.peek(2).is("outer") && p.peek(3).is("join"))
+	}
+	return false
+}
 
 // isFormat says whether FORMAT x ENCODE y stands here.
 func (p *parser) isFormat() bool { return p.is("format") && p.peek(2).is("encode") }

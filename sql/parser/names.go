@@ -23,7 +23,18 @@ func (p *parser) isBareLabel() bool {
 
 // isEmit says whether an EMIT clause stands here; EMIT alone is a name.
 func (p *parser) isEmit() bool {
-	return p.is("emit") && (p.peek(1).is("on") && p.peek(2).is("window") || p.peek(1).is("immediately"))
+	if !p.is("emit") {
+		return false
+	}
+	switch n := p.peek(1); n.Val {
+	case "immediately":
+		return n.Kind == Ident
+	case "on":
+		return n.Kind == Ident && p.peek(2).is("window")
+	case "every":
+		return n.Kind == Ident && (p.peek(2).is("interval") || p.peek(2).Kind == String)
+	}
+	return false
 }
 
 func (p *parser) colID() string {

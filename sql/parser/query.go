@@ -23,8 +23,9 @@ type clauses struct {
 	all    bool // LIMIT ALL
 	ties   bool
 	emit   ast.Emit
+	every  *frag // of EMIT EVERY
 
-	limitAt, offsetAt, tiesAt int
+	limitAt, offsetAt, tiesAt, emitAt int
 }
 
 // query reads a query: WITH, the body, and the clauses behind it.
@@ -65,7 +66,11 @@ func (p *parser) queryFrag(q *query) *frag {
 		add(p.marker(-1, "__ties"))
 	}
 	if q.emit != "" {
-		add(p.marker(-1, "__emit", str(-1, string(q.emit))))
+		kids := []*frag{str(-1, string(q.emit))}
+		if q.every != nil {
+			kids = append(kids, q.every)
+		}
+		add(p.marker(q.emitAt, "__emit", kids...))
 	}
 	// The last item bears the positions of the body and of the query.
 	if q.pos == q.bodyPos {
@@ -210,8 +215,13 @@ func (p *parser) clauses(q *query) {
 			panic(syntaxError(t.Pos, "multiple EMIT clauses not allowed"))
 		}
 		p.advance()
-		q.emit = ast.EmitImmediately
-		if !p.accept("immediately") {
+		q.emitAt = t.Pos
+		switch {
+		case p.accept("immediately"):
+			q.emit = ast.EmitImmediately
+		case p.accept("every"):
+			q.emit, q.every = ast.EmitEvery, p.expr()
+		default:
 			p.expect("on", "window", "close")
 			q.emit = ast.EmitOnWindowClose
 		}

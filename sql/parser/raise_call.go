@@ -62,6 +62,8 @@ func (r *raiser) call(n *tast.FuncCallExpr, pos ast.Pos) ast.Expr {
 			return &ast.NamedArg{Pos: pos, Name: r.text(a[0]), X: r.expr(a[1])}
 		case "__table":
 			return &ast.TableArg{Pos: pos, Name: ast.Name{Pos: r.pos(a[0]), Parts: r.texts(a)}}
+		case "__partitioned":
+			return &ast.Partitioned{Pos: pos, Data: r.expr(a[0]), Keys: r.exprs(a[1:])}
 		case "__descriptor":
 			return &ast.Descriptor{Pos: pos, Columns: r.texts(a)}
 		case "__grouping":

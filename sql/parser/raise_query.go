@@ -99,7 +99,10 @@ func (r *raiser) clauses(with *tast.WithClause, order *tast.OrderByClause) (*ast
 		case "__ties":
 			q.WithTies = true
 		case "__emit":
-			q.Emit = ast.Emit(r.text(f.Args[0]))
+			q.Emit, q.EmitPos = ast.Emit(r.text(f.Args[0])), r.pos(f)
+			if len(f.Args) > 1 {
+				q.Interval = r.expr(f.Args[1])
+			}
 		case "__at":
 			at.body = r.pos(f)
 			q.Pos = at.body

@@ -61,6 +61,8 @@ func (p *parser) statement() ast.Statement {
 		a := &ast.AdvanceClock{Pos: pos}
 		p.slotExpr(p.expr(), func(x ast.Expr) { a.To = x })
 		return a
+	case "replay":
+		return p.replay()
 	case "close", "unlisten":
 		return p.noEffect()
 	}
@@ -156,6 +158,10 @@ func (p *parser) deallocate() ast.Statement {
 // explain reads EXPLAIN.
 func (p *parser) explain() ast.Statement {
 	e := &ast.Explain{Pos: ast.Pos(p.advance().Pos)}
+	if p.is("watermark") {
+		p.advance()
+		return &ast.ExplainWatermark{Pos: e.Pos, Name: p.relation()}
+	}
 	word := func(w string) bool {
 		t := p.tok()
 		if !p.accept(w) {
@@ -186,6 +192,18 @@ func (p *parser) explain() ast.Statement {
 		p.fail()
 	}
 	return e
+}
+
+// replay reads REPLAY LATE and REPLAY DEAD LETTERS.
+func (p *parser) replay() ast.Statement {
+	r := &ast.Replay{Pos: ast.Pos(p.advance().Pos), What: ast.ReplayLate}
+	if !p.accept("late") {
+		p.expect("dead", "letters")
+		r.What = ast.ReplayDeadLetters
+	}
+	p.expect("from")
+	r.Name = p.relation()
+	return r
 }
 
 // endOfTransaction reads [WORK | TRANSACTION] [AND [NO] CHAIN].

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/sqlerr"
@@ -196,13 +197,19 @@ var intervalTo = map[string][]string{
 // intervalFields reads MINUTE, DAY TO SECOND(3) and the like when they stand here.
 func (p *parser) intervalFields(t *ast.TypeName) {
 	first := p.tok()
-	ends, ok := intervalTo[first.Val]
+	field := first.Val
+	ends, ok := intervalTo[field]
+	if !ok && p.labels != p.nest {
+		// INTERVAL '5' MINUTES, as Flink takes it, where the word is no label.
+		field = strings.TrimSuffix(field, "s")
+		ends, ok = intervalTo[field]
+	}
 	if first.Kind != Ident || !ok {
 		return
 	}
 	p.advance()
-	t.Fields = first.Val
-	last := first.Val
+	t.Fields = field
+	last := field
 	if p.accept("to") {
 		if last, ok = p.acceptOneOf(ends...); !ok {
 			p.fail()

@@ -195,6 +195,9 @@ func viewPath(o *catalog.Object) []string {
 
 // join binds JOIN.
 func (b *binder) join(t *ast.Join, parent, left *scope) (*rel, *scope) {
+	if t.AsOf {
+		panic(unsupported(t.Offset(), "an ASOF join"))
+	}
 	l, ls := b.tableRef(t.Left, parent, left)
 	// The right side sees the left one, and what stands before the join.
 	seen := &scope{}
