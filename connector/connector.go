@@ -79,10 +79,16 @@ type Fetch struct {
 	Partition int32
 	Batch     *delta.Batch // rows in the order of their offsets; at most delta.MaxRows; may be nil
 	Dead      []DeadLetter
-	Next      int64  // the offset after the last record of this fetch, decoded or not
-	AtEnd     bool   // nothing more was there when this was fetched
-	Reset     string // not empty: the position jumped, and why (a line for the log)
+	Next      int64 // the offset after the last record of this fetch, decoded or not
+	// AtEnd says that nothing more was there when this was fetched. A reader says
+	// so again, with no rows, about every QuietEvery for as long as it finds
+	// nothing there; it says nothing while it cannot know (an outage).
+	AtEnd bool
+	Reset string // not empty: the position jumped, and why (a line for the log)
 }
+
+// QuietEvery is how often a reader says that a partition still has nothing.
+const QuietEvery = time.Second
 
 // Source is a declared source. It is safe for concurrent use.
 type Source interface {

@@ -33,6 +33,7 @@ type meta struct {
 type sourceMeta struct {
 	Parts     map[int32]partMeta `json:"parts,omitempty"`
 	Watermark int64              `json:"watermark"`
+	Moved     int64              `json:"moved,omitempty"`
 	Ended     bool               `json:"ended,omitempty"`
 }
 
@@ -40,8 +41,9 @@ type partMeta struct {
 	First   int64 `json:"first"`
 	Next    int64 `json:"next"`
 	MaxTime int64 `json:"max_time"`
-	Quiet   int64 `json:"quiet,omitempty"`
-	Idle    bool  `json:"idle,omitempty"`
+	// Moved is since when the watermark stands, of the engine's clock.
+	Moved  int64       `json:"moved,omitempty"`
+	Marker *markerMeta `json:"marker,omitempty"`
 }
 
 type jobMeta struct {
@@ -152,9 +154,9 @@ func (e *Engine) makeMeta() *meta {
 	}
 	m.Clock, m.Manual = e.clock.read()
 	for id, s := range e.sources {
-		sm := &sourceMeta{Watermark: s.wm, Ended: s.ended, Parts: map[int32]partMeta{}}
+		sm := &sourceMeta{Watermark: s.wm, Moved: s.moved, Ended: s.ended, Parts: map[int32]partMeta{}}
 		for p, x := range s.parts {
-			sm.Parts[p] = partMeta{First: x.first, Next: x.next, MaxTime: x.maxTime, Quiet: x.quiet, Idle: x.idle}
+			sm.Parts[p] = partMeta{First: x.first, Next: x.next, MaxTime: x.marker.max, Moved: x.moved, Marker: x.marker.meta()}
 		}
 		m.Sources[id] = sm
 	}

@@ -54,6 +54,8 @@ type feed struct {
 	max    int64 // bytes
 
 	mu      sync.Mutex
+	parts   map[int32]*feedPart
+	fresh   bool // something came that take has not looked at
 	items   []fetched
 	rows    int
 	bytes   int64
@@ -62,8 +64,20 @@ type feed struct {
 	trouble func() error
 }
 
+// feedPart is what the feed knows of a partition.
+type feedPart struct {
+	known bool // something of it was queued
+	next  int64
+	queue int // items
+	// quiet is since when the reader finds nothing at the partition's end, and told
+	// when it said so last, on the engine's clock; heard is told by the system's.
+	// quiet 0: it is not so, or nobody knows.
+	quiet, told int64
+	heard       time.Time
+}
+
 func newFeed(e *Engine) *feed {
-	f := &feed{e: e, space: make(chan struct{}, 1), max: min(feedBytes, e.opts.MemoryLimit/16)}
+	f := &feed{e: e, parts: map[int32]*feedPart{}, space: make(chan struct{}, 1), max: min(feedBytes, e.opts.MemoryLimit/16)}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	return f
 }
@@ -74,7 +88,59 @@ func (f *feed) close() { f.cancel() }
 func (f *feed) ready() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.items) > 0 || f.end || f.err != nil
+	return f.fresh || f.end || f.err != nil
+}
+
+// part is the entry of a partition.
+func (f *feed) part(p int32) *feedPart {
+	x := f.parts[p]
+	if x == nil {
+		x = &feedPart{}
+		f.parts[p] = x
+	}
+	return x
+}
+
+// note takes in what x says about its partition; true: it says nothing else that
+// is new.
+func (f *feed) note(x *fetched) (nothing bool) {
+	p := f.part(x.part)
+	if x.started || x.rows > 0 || len(x.dead) > 0 || !x.atEnd {
+		p.quiet = 0
+	} else {
+		now, real := f.e.clock.now(), time.Now()
+		if p.quiet == 0 || real.Sub(p.heard) > silence {
+			p.quiet = now
+		}
+		p.told, p.heard = now, real
+		nothing = p.known && p.next == x.next && x.reset == ""
+	}
+	p.known, p.next = true, x.next
+	return nothing
+}
+
+// quietOf tells since when a partition has had nothing, and up to when the reader
+// knows that, on the engine's clock. ok false: it has something, or nobody knows.
+func (f *feed) quietOf(part int32, now int64) (since, until int64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.parts[part]
+	if p == nil || p.quiet == 0 || p.queue > 0 {
+		return 0, 0, false
+	}
+	if until = now; time.Since(p.heard) > silence {
+		until = p.told
+	}
+	return p.quiet, until, true
+}
+
+// unquiet has the time that partitions have nothing counted anew.
+func (f *feed) unquiet() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.parts {
+		p.quiet = 0
+	}
 }
 
 // take returns fetches of about max rows. end and err come once, behind the last.
@@ -85,8 +151,10 @@ func (f *feed) take(max int) (items []fetched, end bool, err error) {
 	for n < len(f.items) && rows < max {
 		rows += f.items[n].rows
 		f.bytes -= f.items[n].size()
+		f.part(f.items[n].part).queue--
 		n++
 	}
+	f.fresh = n < len(f.items)
 	items = f.items[:n:n]
 	if f.items = f.items[n:]; len(f.items) == 0 {
 		f.items = nil
@@ -115,7 +183,13 @@ func (x *fetched) size() int64 {
 // put queues a fetch and waits while the queue is full.
 func (f *feed) put(x fetched) error {
 	f.mu.Lock()
-	// Of partitions that stand at their end the last word is enough.
+	if f.note(&x) {
+		f.mu.Unlock()
+		f.e.poke() // there is another time to wake up at
+		return f.ctx.Err()
+	}
+	f.fresh = true
+	f.part(x.part).queue++
 	f.items = append(f.items, x)
 	f.rows += x.rows
 	f.bytes += x.size()

@@ -183,10 +183,15 @@ func (e *Engine) restoreSource(o *catalog.Object) {
 		s = &source{obj: o, conn: brokenSource{err}, wm: exec.NoWatermark}
 	}
 	if sm := e.meta.Sources[o.ID]; sm != nil {
-		s.wm, s.ended = sm.Watermark, sm.Ended
+		s.wm, s.moved, s.ended = sm.Watermark, sm.Moved, sm.Ended
 		for p, x := range sm.Parts {
 			part := s.partition(p, x.First)
-			part.next, part.maxTime, part.quiet, part.idle = x.Next, x.MaxTime, x.Quiet, x.Idle
+			part.next, part.moved = x.Next, x.Moved
+			if x.Marker != nil {
+				part.marker.restore(x.Marker)
+			} else if o.Watermark != nil {
+				part.marker.raise(o.Watermark, x.MaxTime)
+			}
 		}
 	}
 	for _, d := range e.relations {

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -30,19 +29,11 @@ type source struct {
 	hold  int   // jobs that join it: nothing is cut meanwhile
 	ended bool  // a bounded source was read to its end
 
+	moved       int64 // since when wm stands, on the engine's clock
 	idleTimeout int64 // µs
-}
-
-// partition is one partition's place.
-type partition struct {
-	first int64 // where the live reader started
-	next  int64 // the next record to read
-	// maxTime is the greatest event time seen, exec.NoWatermark: none.
-	maxTime int64
-	// quiet is since when fetches succeed and find nothing at its end, on the
-	// engine's clock; 0: they do not.
-	quiet int64
-	idle  bool // it does not hold the watermark back
+	// Of the time in which every partition is idle: since when, 0 when not, and
+	// where the watermark goes on from.
+	allIdle, idleFrom int64
 }
 
 // connectorConfig is what CREATE SOURCE said, for the connector.
@@ -165,7 +156,7 @@ func (s *source) partition(p int32, first int64) *partition {
 	}
 	x := s.parts[p]
 	if x == nil {
-		x = &partition{first: first, next: first, maxTime: exec.NoWatermark}
+		x = &partition{first: first, next: first, marker: newMarker(s.obj.Watermark)}
 		s.parts[p] = x
 	}
 	return x
@@ -201,13 +192,7 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) (most int) {
 			x.next = it.next
 			c.add(it.batch)
 			dead = append(dead, it.dead...)
-			x.maxTime = max(x.maxTime, it.maxTime)
-			switch {
-			case it.rows > 0 || len(it.dead) > 0 || !it.atEnd:
-				x.quiet, x.idle = 0, false
-			case x.quiet == 0:
-				x.quiet = now
-			}
+			s.observe(x, &it, now)
 			if it.reset != "" {
 				e.opts.Log.Warn("the position of a source jumped", "source", s.obj.Name, "partition", it.part, "why", it.reset)
 			}
@@ -251,49 +236,6 @@ func (e *Engine) sourceFailed(s *source, err error) {
 			e.fail(j, err)
 		}
 	}
-}
-
-// moveWatermark sets the watermark that holds from the end of the step on: the
-// least over the partitions of the greatest event time seen, less the delay.
-func (s *source) moveWatermark(now int64) {
-	w := s.obj.Watermark
-	if w == nil {
-		return
-	}
-	least, seen := int64(math.MaxInt64), false
-	greatest := int64(exec.NoWatermark)
-	for _, x := range s.parts {
-		greatest = max(greatest, x.maxTime)
-		if x.quiet != 0 && now-x.quiet >= s.idleTimeout {
-			x.idle = true
-		}
-		if x.idle {
-			continue
-		}
-		seen = true
-		least = min(least, x.maxTime)
-	}
-	if !seen { // all stand aside: the one that came furthest leads
-		least = greatest
-	}
-	if least == exec.NoWatermark {
-		return
-	}
-	s.wm = max(s.wm, least-w.Delay)
-}
-
-// idleDue is when the next partition steps aside.
-func (s *source) idleDue(now int64) (time.Duration, bool) {
-	if s.obj.Watermark == nil || s.feed == nil || s.hold > 0 {
-		return 0, false
-	}
-	d, ok := int64(math.MaxInt64), false
-	for _, x := range s.parts {
-		if x.quiet != 0 && !x.idle {
-			d, ok = min(d, x.quiet+s.idleTimeout-now), true
-		}
-	}
-	return time.Duration(d) * time.Microsecond, ok
 }
 
 // converter makes batches of the relation's columns of what a connector fetched:

@@ -85,6 +85,9 @@ func (m *marker) lag(a *catalog.Adaptive) int64 {
 }
 
 func (d *delays) add(x int64) {
+	if x < 0 { // further apart than a number can say
+		x = math.MaxInt64
+	}
 	x = min(x, math.MaxInt64/int64(4*d.Size*len(d.Sums))) // no sum overflows
 	d.Last += x
 	d.sum += x
@@ -129,13 +132,7 @@ type markerMeta struct {
 }
 
 func (m *marker) meta() *markerMeta {
-	out := &markerMeta{Max: m.max, Mark: m.mark}
-	if d := m.delays; d != nil {
-		c := *d
-		c.Sums = append([]int64(nil), d.Sums...)
-		out.Delays = &c
-	}
-	return out
+	return &markerMeta{Max: m.max, Mark: m.mark, Delays: m.clone().delays}
 }
 
 func (m *marker) restore(x *markerMeta) {
@@ -178,4 +175,15 @@ func (e *Engine) markTables(changes map[uint64]*change) {
 			r.marker.observe(w, b.Cols[w.Col], b.W)
 		}
 	}
+}
+
+// clone is a marker of its own with the same contents.
+func (m *marker) clone() *marker {
+	c := *m
+	if d := m.delays; d != nil {
+		dc := *d
+		dc.Sums = append([]int64(nil), d.Sums...)
+		c.delays = &dc
+	}
+	return &c
 }

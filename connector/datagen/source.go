@@ -169,6 +169,12 @@ func (r *reader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, err
 		if s := r.last.Add(settle); due.Before(s) {
 			due = s
 		}
+		if wait := time.Until(due); wait > connector.QuietEvery {
+			if err := sleep(ctx, connector.QuietEvery); err != nil {
+				return nil, err
+			}
+			return []connector.Fetch{{Next: r.next, AtEnd: true}}, nil
+		}
 		if err := sleep(ctx, time.Until(due)); err != nil {
 			return nil, err
 		}

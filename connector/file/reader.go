@@ -66,7 +66,7 @@ func (r *reader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, err
 	if maxRows < 1 || maxRows > delta.MaxRows {
 		maxRows = delta.MaxRows
 	}
-	begin := r.off
+	begin, asked := r.off, time.Now()
 	out := connector.Fetch{}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -95,6 +95,9 @@ func (r *reader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, err
 		}
 		if r.off > begin {
 			break
+		}
+		if err == nil && time.Since(asked) >= connector.QuietEvery {
+			return []connector.Fetch{{Next: r.off, AtEnd: true}}, nil
 		}
 		if err := sleep(ctx, poll); err != nil {
 			return nil, err

@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
@@ -170,7 +172,8 @@ func (b *binder) primaryKey(def *ast.TableDef, o *catalog.Object) {
 	}
 }
 
-// watermark reads WATERMARK FOR c AS c, or c - INTERVAL '…'.
+// watermark reads WATERMARK FOR c AS c (times that rise strictly), c - INTERVAL
+// '…' (bounded disorder), or adaptive_watermark(c, factor, n, INTERVAL '…').
 func (b *binder) watermark(w *ast.Watermark, o *catalog.Object) {
 	i := o.Column(w.Column)
 	if i < 0 {
@@ -185,6 +188,15 @@ func (b *binder) watermark(w *ast.Watermark, o *catalog.Object) {
 		return ok && !r.Star && r.Parts[len(r.Parts)-1] == w.Column
 	}
 	if self(w.Expr) {
+		o.Watermark.Ascending = true
+		return
+	}
+	if f, ok := w.Expr.(*ast.Call); ok && strings.EqualFold(f.Name.Base(), "adaptive_watermark") {
+		if len(f.Args) != 4 || !self(f.Args[0]) {
+			panic(sqlerr.New(sqlerr.UndefinedFunction, "adaptive_watermark takes the column %s, a factor, a number of rows and an interval", w.Column).
+				At(f.Offset()).WithHint("adaptive_watermark(%s, 1.5, 100, INTERVAL '60 seconds')", w.Column))
+		}
+		o.Watermark.Adaptive = b.adaptive(f)
 		return
 	}
 	if m, ok := w.Expr.(*ast.Binary); ok && m.Op == "-" && self(m.L) {
@@ -198,4 +210,34 @@ func (b *binder) watermark(w *ast.Watermark, o *catalog.Object) {
 	}
 	panic(unsupported(w.Expr.Offset(), "this form of a watermark").
 		WithHint("Write WATERMARK FOR %s AS %s - INTERVAL '5 seconds'.", w.Column, w.Column))
+}
+
+// maxAdaptive is the most rows that an adaptive watermark looks back over.
+const maxAdaptive = 1_000_000
+
+// adaptive binds the arguments of adaptive_watermark behind its column.
+func (b *binder) adaptive(f *ast.Call) *catalog.Adaptive {
+	c := &exprCtx{b: b, sc: &scope{}, clause: "WATERMARK", noSubs: "a watermark"}
+	number := func(i int, what string) float64 {
+		pos := f.Args[i].Offset()
+		x := b.fold(b.cast(c.bind(f.Args[i]), types.Of(types.Float8), expr.Implicit, pos))
+		v := types.NullDatum
+		if isConst(x) {
+			v = x.Value
+		}
+		if v.Null || math.IsNaN(v.F) || math.IsInf(v.F, 0) || v.F <= 0 {
+			panic(sqlerr.New(sqlerr.InvalidParameter, "the %s of adaptive_watermark must be a positive number", what).At(f.Args[i].Offset()))
+		}
+		return v.F
+	}
+	a := &catalog.Adaptive{Factor: number(1, "factor")}
+	n := number(2, "number of rows")
+	if n != math.Trunc(n) || n > maxAdaptive {
+		panic(sqlerr.New(sqlerr.InvalidParameter, "the number of rows of adaptive_watermark must be a whole number up to %d", maxAdaptive).At(f.Args[2].Offset()))
+	}
+	a.N = int(n)
+	if a.Min = b.duration(c.bind(f.Args[3]), f.Args[3].Offset()); a.Min < 0 {
+		panic(sqlerr.New(sqlerr.InvalidParameter, "the least lag of adaptive_watermark must not be negative").At(f.Args[3].Offset()))
+	}
+	return a
 }

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"math"
+	"time"
+
+	"github.com/streamsql/streamsql/sql/exec"
+)
+
+// partition is one partition's place.
+type partition struct {
+	first int64 // where the live reader started
+	next  int64 // the next record to read
+
+	marker *marker
+	moved  int64 // since when its watermark stands, on the engine's clock
+	idle   bool  // it has nothing for so long that it does not hold the watermark back
+	held   bool  // it waits for others: max_drift
+}
+
+// silence is how long, by the system's clock, a reader may not say that a
+// partition still has nothing. Then it may be an outage, or that nobody takes what
+// is read: that is not being idle, and the time before does not count.
+const silence = 10 * time.Second
+
+// observe notes the event times of what was fetched of a partition.
+func (s *source) observe(x *partition, it *fetched, now int64) {
+	w := s.obj.Watermark
+	if w == nil {
+		return
+	}
+	before := x.marker.mark
+	if w.Adaptive != nil && it.batch != nil {
+		x.marker.observe(w, it.batch.Cols[w.Col], it.batch.W)
+	} else {
+		x.marker.raise(w, it.maxTime)
+	}
+	if x.marker.mark != before {
+		x.moved = now
+	}
+}
+
+// rest finds out which partitions are idle. It returns since when the last of
+// them is, and up to when the reader knows that it is so.
+func (s *source) rest(now int64) (since, until int64) {
+	until = now
+	if s.feed == nil {
+		return 0, until
+	}
+	if s.feed.troubleText() != "" { // an outage
+		s.feed.unquiet()
+	}
+	for p, x := range s.parts {
+		from, to, ok := s.feed.quietOf(p, now)
+		x.idle = ok && !x.held && to-from >= s.idleTimeout
+		if x.idle {
+			since, until = max(since, from+s.idleTimeout), min(until, to)
+		}
+	}
+	return since, until
+}
+
+// moveWatermark sets the watermark that holds from the end of the step on: the
+// least over the partitions. Those that are idle do not count; when all are, it
+// moves on by the time that passes from then on.
+func (s *source) moveWatermark(now int64) {
+	if s.obj.Watermark == nil || len(s.parts) == 0 {
+		return
+	}
+	since, until := s.rest(now)
+	least, greatest, active := int64(math.MaxInt64), int64(exec.NoWatermark), false
+	for _, x := range s.parts {
+		greatest = max(greatest, x.marker.mark)
+		if !x.idle {
+			active = true
+			least = min(least, x.marker.mark)
+		}
+	}
+	wm := least
+	if active {
+		s.allIdle = 0
+	} else {
+		if s.allIdle == 0 { // the one that came furthest leads
+			s.allIdle, s.idleFrom = since, max(s.wm, greatest)
+		}
+		wm = s.idleFrom
+		if wm != exec.NoWatermark {
+			wm = minus(wm, -max(0, until-s.allIdle))
+		}
+	}
+	if wm > s.wm {
+		s.wm, s.moved = wm, now
+	}
+}
+
+// idleDue is when the next partition steps aside.
+func (s *source) idleDue(now int64) (time.Duration, bool) {
+	if s.obj.Watermark == nil || s.feed == nil || s.hold > 0 {
+		return 0, false
+	}
+	d, ok := int64(math.MaxInt64), false
+	for p, x := range s.parts {
+		if x.idle || x.held {
+			continue
+		}
+		if from, to, quiet := s.feed.quietOf(p, now); quiet && to == now { // else there is no use in looking
+			d, ok = min(d, from+s.idleTimeout-now), true
+		}
+	}
+	return time.Duration(d) * time.Microsecond, ok
+}
