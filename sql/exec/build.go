@@ -67,8 +67,18 @@ func (b *builder) late(n *plan.Node, timeCol int) func(rows *delta.Batch, wm int
 
 // lateOf is late for input in.
 func (b *builder) lateOf(n *plan.Node, in, timeCol int) func(rows *delta.Batch, wm int64) error {
+	fn := b.lateRows(n, in, timeCol)
+	return func(rows *delta.Batch, wm int64) error { return fn(rows, nil, wm) }
+}
+
+// lateWindows is late for an operator that assigns rows to windows.
+func (b *builder) lateWindows(n *plan.Node, timeCol int) func(rows *delta.Batch, windows []int32, wm int64) error {
+	return b.lateRows(n, 0, timeCol)
+}
+
+func (b *builder) lateRows(n *plan.Node, in, timeCol int) func(rows *delta.Batch, windows []int32, wm int64) error {
 	x, d, cols := b.cur, b.d, n.Inputs[in].Out
-	return func(rows *delta.Batch, wm int64) error {
+	return func(rows *delta.Batch, windows []int32, wm int64) error {
 		for i := range rows.N {
 			x.lateRows += max(rows.Weight(i), -rows.Weight(i))
 		}
@@ -77,7 +87,7 @@ func (b *builder) lateOf(n *plan.Node, in, timeCol int) func(rows *delta.Batch, 
 		}
 		d.lateMu.Lock()
 		defer d.lateMu.Unlock()
-		return d.opts.Late(LateRows{Node: n.ID, Rows: rows, Columns: cols, TimeCol: timeCol, Watermark: wm})
+		return d.opts.Late(LateRows{Node: n.ID, Rows: rows, Columns: cols, TimeCol: timeCol, Watermark: wm, Windows: windows})
 	}
 }
 

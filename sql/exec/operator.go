@@ -85,8 +85,10 @@ type LateRows struct {
 	Node      int          // of the plan
 	Rows      *delta.Batch // of the node's input
 	Columns   []plan.Column
-	TimeCol   int   // of Rows: the event time
+	TimeCol   int   // of Rows: the event time, or the end of the row's window
 	Watermark int64 // µs
+	// Windows is how many windows each row missed; it may be in others. nil: one.
+	Windows []int32
 }
 
 // Options say how a dataflow is built and what it is given.

@@ -25,9 +25,16 @@ type window struct {
 
 	text  []*delta.Vec // columns of the batch of variable length
 	bytes int
+	used  []bool // columns of the output that are read
+
+	late windowLate
 }
 
-var _ Operator = (*window)(nil)
+var (
+	_ Operator = (*window)(nil)
+	_ Stepper  = (*window)(nil)
+	_ Restorer = (*window)(nil)
+)
 
 // maxWindows bounds the windows of one row.
 const maxWindows = 100_000
@@ -52,7 +59,9 @@ func newWindow(n *plan.Node, b *builder, _ int) (Operator, error) {
 	default:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "window %q is not supported", s.Kind)
 	}
-	return &window{n: n, spec: *s, panes: newPanes(n, b)}, nil
+	w := &window{n: n, spec: *s, panes: newPanes(n, b), used: b.usedColumns(n)}
+	w.initLate(b)
+	return w, nil
 }
 
 // floorTo returns the greatest off + k × step that is not above t.
@@ -70,8 +79,16 @@ func floorTo(t, step, off int64) int64 {
 func inWindows(t, size int64) bool { return t > math.MinInt64+2*size && t < math.MaxInt64-2*size }
 
 func (w *window) Apply(_ int, b *delta.Batch, out Emit) error {
+	if err := w.takeLate(b); err != nil {
+		return err
+	}
 	w.clear()
-	w.text = textOf(w.text, b)
+	w.text = w.text[:0]
+	for c, v := range b.Cols {
+		if v.T.Phys() == types.PhysBytes && (w.used == nil || w.used[c]) {
+			w.text = append(w.text, v)
+		}
+	}
 	if w.added = w.panes.add(b); !w.added {
 		for i := range b.N {
 			if err := w.assign(b, i, b.Weight(i), out); err != nil {
@@ -90,19 +107,23 @@ func (w *window) Apply(_ int, b *delta.Batch, out Emit) error {
 	return w.flush(b, out)
 }
 
-// assign adds row i to its windows.
+// assign adds row i to its windows, as far as they are open.
 func (w *window) assign(b *delta.Batch, i int, weight int64, out Emit) error {
 	times := b.Cols[w.spec.TimeCol]
-	t, size := times.I[i], w.spec.Size
+	t, size, closed := times.I[i], w.spec.Size, int64(NoWatermark)
+	if w.late.on {
+		closed = w.late.wm
+	}
 	if times.Null(i) || !inWindows(t, size) {
 		return nil
 	}
 	switch w.spec.Kind {
 	case "tumble":
-		s := floorTo(t, size, w.spec.Offset)
-		w.add(i, weight, s, s+size)
+		if s := floorTo(t, size, w.spec.Offset); s+size > closed {
+			w.add(i, weight, s, s+size)
+		}
 	case "hop":
-		for s := floorTo(t, w.spec.Slide, w.spec.Offset); s > t-size; s -= w.spec.Slide {
+		for s := floorTo(t, w.spec.Slide, w.spec.Offset); s > t-size && s+size > closed; s -= w.spec.Slide {
 			w.add(i, weight, s, s+size)
 			if err := w.full(b, out); err != nil {
 				return err
@@ -111,6 +132,9 @@ func (w *window) assign(b *delta.Batch, i int, weight int64, out Emit) error {
 	case "cumulate":
 		s := floorTo(t, size, w.spec.Offset)
 		for e := s + (t-s)/w.spec.Slide*w.spec.Slide + w.spec.Slide; e <= s+size; e += w.spec.Slide {
+			if e <= closed {
+				continue
+			}
 			w.add(i, weight, s, e)
 			if err := w.full(b, out); err != nil {
 				return err
@@ -167,9 +191,17 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 	case n == b.N && w.spec.Kind == "tumble":
 		o.Cols = append(o.Cols, b.Cols...)
 	default:
-		g := gather(b, w.sel)
-		o.Cols = append(o.Cols, g.Cols...)
-		o.W = g.W
+		for c, v := range b.Cols {
+			if w.used == nil || w.used[c] {
+				v = v.Gather(w.sel)
+			} else {
+				v = nullVec(w.n.Out[c], n)
+			}
+			o.Cols = append(o.Cols, v)
+		}
+		if b.W != nil {
+			o.W = append([]int64{}, w.w...)
+		}
 	}
 	last := make([]int64, n)
 	for k, e := range w.end {
@@ -193,4 +225,8 @@ func (w *window) Finish(Emit) error { return nil }
 
 // Advance passes the watermark on: a window is closed when the watermark has
 // reached its end.
-func (w *window) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(w.n, wm), nil }
+func (w *window) Advance(wm []int64, _ Emit) (int64, error) {
+	t := inputTime(w.n, wm)
+	w.late.wm = max(w.late.wm, t)
+	return t, nil
+}

@@ -74,6 +74,29 @@ func (b *builder) readers(n *plan.Node) []*plan.Node {
 	return out
 }
 
+// usedColumns tells which columns of n's output are read; nil: all, perhaps.
+func (b *builder) usedColumns(n *plan.Node) []bool {
+	used := make([]bool, len(n.Out))
+	rs := b.readers(n)
+	for _, m := range rs {
+		if m.Op != plan.Map || m.Exprs == nil {
+			return nil
+		}
+		for _, x := range append([]*expr.Expr{m.Filter}, m.Exprs...) {
+			if x == nil {
+				continue
+			}
+			for _, c := range expr.Columns(x) {
+				used[c] = true
+			}
+		}
+	}
+	if len(rs) == 0 {
+		return nil
+	}
+	return used
+}
+
 // aggregated tells whether nothing but aggregates read n, through exchanges.
 func (b *builder) aggregated(n *plan.Node) bool {
 	rs := b.readers(n)
