@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -47,16 +48,16 @@ type partMeta struct {
 }
 
 type jobMeta struct {
-	State      JobState        `json:"state"`
-	Epoch      uint64          `json:"epoch,omitempty"`
-	Watermark  int64           `json:"watermark"`
-	Watermarks map[int]int64   `json:"watermarks,omitempty"`
-	Error      *sqlerr.Error   `json:"error,omitempty"`
-	ErrorRow   string          `json:"error_row,omitempty"`
-	ErrorTime  int64           `json:"error_time,omitempty"`
-	Sink       json.RawMessage `json:"-"`
-	SinkState  []byte          `json:"sink,omitempty"`
-	Late       int64           `json:"late,omitempty"`
+	State      JobState          `json:"state"`
+	Epoch      uint64            `json:"epoch,omitempty"`
+	Watermark  int64             `json:"watermark"`
+	Watermarks map[int]int64     `json:"watermarks,omitempty"`
+	Error      *sqlerr.Error     `json:"error,omitempty"`
+	ErrorRow   string            `json:"error_row,omitempty"`
+	ErrorTime  int64             `json:"error_time,omitempty"`
+	Sink       json.RawMessage   `json:"-"`
+	SinkState  []byte            `json:"sink,omitempty"`
+	LateOps    map[int]LateCount `json:"late_ops,omitempty"`
 }
 
 const keptCheckpoints = 100 // entries of streamsql.checkpoints
@@ -166,7 +167,7 @@ func (e *Engine) makeMeta() *meta {
 		}
 	}
 	for _, j := range e.order {
-		jm := &jobMeta{State: j.state, Epoch: j.epoch, Watermark: j.wm, Error: j.err, ErrorRow: j.errRow, ErrorTime: j.errTime, Late: j.lateCount}
+		jm := &jobMeta{State: j.state, Epoch: j.epoch, Watermark: j.wm, Error: j.err, ErrorRow: j.errRow, ErrorTime: j.errTime, LateOps: maps.Clone(j.lateOps)}
 		if j.state == Running {
 			jm.Watermarks = j.df.Watermarks()
 		}

@@ -140,7 +140,7 @@ func (e *Engine) restart(j *job, conn connector.Sink) error {
 		}
 		e.relations[o.ID] = n.rel
 	}
-	n.late = j.late
+	n.late, n.lateOps = j.late, j.lateOps
 	if j.sink != nil {
 		j.sink.close(false)
 	}

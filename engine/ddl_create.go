@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/streamsql/streamsql/connector"
@@ -92,6 +93,9 @@ func (x *ddlRun) createSource(s *ast.CreateSource) error {
 	if _, err := newKept(o.Options); err != nil {
 		return err
 	}
+	if _, err := readLate(o.Options); err != nil {
+		return err
+	}
 	if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, deadObject(o).Name}}, false); err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (e *Engine) addKept(o *catalog.Object, opts map[string]string) *relation {
 	e.assign(o)
 	r := newRelation(o)
 	e.attach(r.main)
-	r.kept, _ = newKept(opts) // the options were checked with the owner's
+	r.kept = keptOf(o, opts)
 	e.relations[o.ID] = r
 	return r
 }
@@ -207,16 +211,16 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 	if err != nil {
 		return err
 	}
-	for k := range opts {
-		if k != optDeadRetention && k != optDeadMax {
-			return sqlerr.New(sqlerr.InvalidParameter, `unrecognized parameter "%s"`, k).At(s.Options[0].Offset())
+	for _, op := range s.Options {
+		if op.Name != optAllowedLateness && !slices.Contains(lateDefaults, op.Name) {
+			return sqlerr.New(sqlerr.InvalidParameter, `unrecognized parameter "%s"`, op.Name).At(op.Offset())
 		}
-	}
-	if _, err := newKept(opts); err != nil {
-		return err
 	}
 	root, cols, deps, keys, err := x.planner().View(s.Query, s.Columns)
 	if err != nil {
+		return err
+	}
+	if opts, err = x.lateRules(root, opts); err != nil {
 		return err
 	}
 	o := &catalog.Object{
@@ -230,6 +234,23 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 		}
 	}
 	return x.install(o, nil)
+}
+
+// lateRules checks what a view's or sink's options say about late rows, and does
+// to its plan what they ask for. It returns the options completed.
+func (x *ddlRun) lateRules(root *plan.Node, opts map[string]string) (map[string]string, error) {
+	opts, err := lateOptions(x.cat, root, opts)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := readLate(opts)
+	if err != nil {
+		return nil, err
+	}
+	if rules.policy == lateUpdate {
+		err = neverClose(root, x.cat.Env)
+	}
+	return opts, err
 }
 
 // install makes the job of a view or sink and begins its backfill.
@@ -253,12 +274,12 @@ func (x *ddlRun) install(o *catalog.Object, conn connector.Sink) error {
 			j.rel = newRelation(o)
 			e.attach(j.rel.main)
 			e.relations[o.ID] = j.rel
-			if l := lateObject(o); hasLate(o.Plan) {
-				j.late = e.addKept(l, o.Options)
-				put = append(put, l)
-			}
 		} else {
 			j.sink = e.newSink(o, conn, nil)
+		}
+		if l := lateObject(o); hasLate(o.Plan) {
+			j.late = e.addKept(l, o.Options)
+			put = append(put, l)
 		}
 		e.jobsByID[o.ID] = j
 		e.order = append(e.order, j) // the ID is the greatest so far
@@ -374,6 +395,14 @@ func (x *ddlRun) createSink(s *ast.CreateSink) error {
 	if s.Format != nil {
 		o.Format, o.Encode = strings.ToLower(s.Format.Format), strings.ToLower(s.Format.Encode)
 		if o.Options, err = options(s.Format.Options, o.Options); err != nil {
+			return err
+		}
+	}
+	if o.Options, err = x.lateRules(root, o.Options); err != nil {
+		return err
+	}
+	if hasLate(root) {
+		if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, lateObject(o).Name}}, false); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,11 @@ func (s *Session) runExplain(ctx context.Context, st *Statement, a *ast.Explain)
 		if err != nil {
 			return nil, err
 		}
-		lines = indent(planner.Explain(n, name), []string{"Materialized View " + x.Name.Base()})
+		about, err := lateText(cat, n, x.Options)
+		if err != nil {
+			return nil, err
+		}
+		lines = indent(planner.Explain(n, name), []string{"Materialized View " + x.Name.Base() + about})
 	case *ast.CreateSink:
 		if x.Query == nil {
 			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "a sink from a relation has no plan of its own").At(x.Offset())

@@ -303,7 +303,7 @@ func (e *Engine) fillChunk(j *job) {
 		if whole {
 			// From here on the job decides as all others do which rows are late.
 			for _, in := range j.inputs {
-				j.advance(in, e.watermark(in.relation))
+				j.advance(in, e.inputWatermark(j, in))
 			}
 		}
 		return nil

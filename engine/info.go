@@ -41,6 +41,9 @@ type JobInfo struct {
 	ErrorCode     string
 	ErrorRow      string // the row, as text
 	ErrorTime     int64
+	Late          latePolicy // what becomes of rows behind the watermark
+	// AllowedLateness is how much longer the job waits than its inputs, µs.
+	AllowedLateness int64
 }
 
 // OperatorInfo is a row of streamsql.operators.
@@ -56,7 +59,10 @@ type OperatorInfo struct {
 	StateRows  int64
 	StateBytes int64
 	Watermark  int64
-	LateRows   int64
+	// LateRows came behind the watermark, in all runs; LateDropped of them were not
+	// kept, by the policy or the cap on their rate.
+	LateRows    int64
+	LateDropped int64
 }
 
 // PositionInfo is a row of streamsql.source_positions: what every view has seen
@@ -108,6 +114,7 @@ func (e *Engine) jobInfo(j *job) JobInfo {
 	i := JobInfo{
 		ID: j.obj.ID, Name: j.obj.Name, Kind: j.obj.Kind, State: j.state, Epoch: e.epoch,
 		StateBytes: j.tables.bytes(), RowsIn: j.rowsIn, RowsOut: j.rowsOut, StepNanos: j.nanos, Watermark: j.wm,
+		Late: j.rules.policy, AllowedLateness: j.rules.allowed,
 	}
 	if j.state == Running && e.finished(j) {
 		i.State = Finished
@@ -152,7 +159,8 @@ func (e *Engine) operators(ctx context.Context) ([]OperatorInfo, error) {
 				out = append(out, OperatorInfo{
 					Job: j.obj.ID, JobName: j.obj.Name, Node: s.Node, Name: s.Name,
 					RowsIn: s.RowsIn, RowsOut: s.RowsOut, Batches: s.Batches, Nanos: s.Nanos,
-					StateRows: s.StateRows, StateBytes: s.StateBytes, Watermark: s.Watermark, LateRows: s.LateRows,
+					StateRows: s.StateRows, StateBytes: s.StateBytes, Watermark: s.Watermark,
+					LateRows: j.lateOps[s.Node].Rows, LateDropped: j.lateOps[s.Node].Dropped,
 				})
 			}
 		}

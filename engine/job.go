@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -41,7 +42,10 @@ type job struct {
 	out      change
 	lateRows []exec.LateRows
 
-	rowsIn, rowsOut, nanos, lateCount int64
+	rules   *lateRules
+	lateOps map[int]LateCount // by node of the plan
+
+	rowsIn, rowsOut, nanos int64
 }
 
 // input is a relation that a job reads, with the Scan nodes that read it.
@@ -56,7 +60,11 @@ type input struct {
 
 // newJob builds the dataflow of a view or sink.
 func (e *Engine) newJob(o *catalog.Object) (*job, error) {
-	j := &job{obj: o, wm: exec.NoWatermark}
+	j := &job{obj: o, wm: exec.NoWatermark, lateOps: map[int]LateCount{}}
+	var err error
+	if j.rules, err = readLate(o.Options); err != nil {
+		return nil, err
+	}
 	j.tables = &jobStates{base: o.OpBase, e: e, restore: e.meta}
 	df, err := exec.Build(o.Plan, exec.Options{
 		Env:     e.currentCatalog().Env,
@@ -122,6 +130,34 @@ func (j *job) push(in *input, c *change) error {
 		j.rowsIn += int64(b.N)
 	}
 	return nil
+}
+
+// inputWatermark is the watermark of an input as the job has it: as late as the
+// job's allowed lateness.
+func (e *Engine) inputWatermark(j *job, in *input) int64 {
+	wm := e.watermark(in.relation)
+	if wm == exec.NoWatermark || wm == math.MaxInt64 {
+		return wm
+	}
+	return minus(wm, j.rules.allowed)
+}
+
+// outWatermark is that of the job's own rows. A plan that never closes anything
+// has none, but what reads the view may close by it.
+func (e *Engine) outWatermark(j *job) int64 {
+	if j.rules.policy != lateUpdate || j.obj.Time == 0 {
+		return j.df.Watermark()
+	}
+	wm, timed := int64(math.MaxInt64), false
+	for _, in := range j.inputs {
+		if o := e.currentCatalog().ByID(in.relation); o != nil && (o.Watermark != nil || o.Time > 0) {
+			wm, timed = min(wm, in.wm), true
+		}
+	}
+	if !timed {
+		return exec.NoWatermark
+	}
+	return wm
 }
 
 // advance moves the watermark of an input.
@@ -221,13 +257,15 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 			}
 		}
 	}
-	if late, err = e.keepLate(j, ctx.Now); err != nil {
+	late, count, err := e.keepLate(j, ctx.Now)
+	if err != nil {
 		return nil, nil, err
 	}
 	j.commit()
+	count()
 	j.rowsOut += int64(out.rows)
 	e.grown += out.rows
-	j.wm = max(j.wm, j.df.Watermark())
+	j.wm = max(j.wm, e.outWatermark(j))
 	return out, late, nil
 }
 

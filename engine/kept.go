@@ -6,7 +6,6 @@ import (
 
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/delta"
-	"github.com/streamsql/streamsql/sql/exec"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -36,6 +35,19 @@ func newKept(options map[string]string) (*kept, error) {
 	return &kept{age: age.Microseconds(), max: max}, nil
 }
 
+// keptOf is the retention of internal relation o, by its owner's options, which
+// were checked when that was made.
+func keptOf(o *catalog.Object, owner map[string]string) *kept {
+	if o.Column("late_by") >= 0 {
+		if r, err := readLate(owner); err == nil {
+			return r.kept
+		}
+	} else if k, err := newKept(owner); err == nil {
+		return k
+	}
+	return &kept{age: defaultRetention.Microseconds(), max: defaultKeptBytes}
+}
+
 // count sets the bytes after a restart.
 func (r *relation) countKept() {
 	cur := r.main.tree.Cursor()
@@ -58,37 +70,6 @@ func deadObject(src *catalog.Object) *catalog.Object {
 			{Name: timeColumn, Type: types.Of(types.Timestamptz)},
 		},
 	}
-}
-
-// lateObject is the catalog's entry of <view>_late.
-func lateObject(view *catalog.Object) *catalog.Object {
-	return &catalog.Object{
-		Schema: view.Schema, Name: view.Name + "_late", Kind: catalog.Table, Owner: view.ID,
-		Columns: []catalog.Column{
-			{Name: "row", Type: types.Of(types.JSONB)},
-			{Name: "event_time", Type: types.Of(types.Timestamptz)},
-			{Name: "watermark", Type: types.Of(types.Timestamptz)},
-			{Name: "late_by", Type: types.Of(types.Interval)},
-			{Name: "operator", Type: types.Of(types.Int4)},
-			{Name: "weight", Type: types.Of(types.Int8)},
-			{Name: "epoch", Type: types.Of(types.Int8)},
-			{Name: timeColumn, Type: types.Of(types.Timestamptz)},
-		},
-	}
-}
-
-// hasLate tells whether rows can come too late for a plan.
-func hasLate(root *plan.Node) bool {
-	late := false
-	root.Visit(func(n *plan.Node) {
-		switch n.Op {
-		case plan.Agg, plan.TopN, plan.Over, plan.Distinct, plan.Join, plan.Except:
-			for _, in := range n.Inputs {
-				late = late || in.Time > 0
-			}
-		}
-	})
-	return late
 }
 
 func newBatchOf(o *catalog.Object) *delta.Batch {
@@ -126,42 +107,6 @@ func (e *Engine) keepDead(s *source, rows []deadRow, now int64) *change {
 	}
 	s.dead.commit()
 	return c
-}
-
-// keepLate adds the late rows of a job's step to its relation, in that step.
-func (e *Engine) keepLate(j *job, now int64) (*change, error) {
-	if len(j.lateRows) == 0 || j.late == nil {
-		return nil, nil
-	}
-	c := &change{}
-	b := newBatchOf(j.late.obj)
-	for _, l := range j.lateRows {
-		for i := range l.Rows.N {
-			b.Cols[0].AppendBytes(rowJSON(l.Columns, l.Rows, i))
-			event := int64(exec.NoWatermark)
-			if l.TimeCol >= 0 && !l.Rows.Cols[l.TimeCol].Null(i) {
-				event = l.Rows.Cols[l.TimeCol].I[i]
-				b.Cols[1].AppendInt(event)
-				b.Cols[2].AppendInt(l.Watermark)
-				b.Cols[3].AppendBytes(types.IntervalOf(l.Watermark-event, 0, 0))
-			} else {
-				b.Cols[1].AppendNull()
-				b.Cols[2].AppendInt(l.Watermark)
-				b.Cols[3].AppendNull()
-			}
-			b.Cols[4].AppendInt(int64(l.Node))
-			b.Cols[5].AppendInt(l.Rows.Weight(i))
-			b.Cols[6].AppendInt(int64(e.epoch + 1))
-			b.Cols[7].AppendInt(now)
-			if b.N++; b.N == delta.MaxRows {
-				c.add(b)
-				b = newBatchOf(j.late.obj)
-			}
-			j.lateCount += max(l.Rows.Weight(i), -l.Rows.Weight(i))
-		}
-	}
-	c.add(b)
-	return c, j.late.keep(c, now)
 }
 
 // keep adds rows to an internal relation and drops what is too old or too much;

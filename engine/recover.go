@@ -147,7 +147,7 @@ func (e *Engine) restoreRelation(o *catalog.Object) {
 			if owner := e.currentCatalog().ByID(o.Owner); owner != nil {
 				opts = owner.Options
 			}
-			r.kept, _ = newKept(opts)
+			r.kept = keptOf(o, opts)
 			r.countKept()
 		}
 	case o.Kind == catalog.Index:
@@ -232,7 +232,13 @@ func (e *Engine) restoreJob(o *catalog.Object) error {
 			j.wm = jm.Watermark
 		}
 	}
-	j.state, j.epoch, j.err, j.errRow, j.errTime, j.lateCount = jm.State, jm.Epoch, jm.Error, jm.ErrorRow, jm.ErrorTime, jm.Late
+	j.state, j.epoch, j.err, j.errRow, j.errTime = jm.State, jm.Epoch, jm.Error, jm.ErrorRow, jm.ErrorTime
+	if j.lateOps = jm.LateOps; j.lateOps == nil {
+		j.lateOps = map[int]LateCount{}
+	}
+	if j.rules == nil { // it does not run
+		j.rules = &lateRules{}
+	}
 	if j.inputs == nil {
 		j.findInputs(e.currentCatalog())
 	}

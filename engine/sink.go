@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -42,7 +43,11 @@ type sinkOp struct {
 const sinkQueueBytes = 64 << 20
 
 func sinkConfig(o *catalog.Object) connector.Config {
-	c := connector.Config{Name: o.Name, Options: o.Options, Format: o.Format, Encode: o.Encode, Retracts: !o.AppendOnly}
+	options := maps.Clone(o.Options)
+	for _, own := range append([]string{optAllowedLateness}, lateDefaults...) {
+		delete(options, own)
+	}
+	c := connector.Config{Name: o.Name, Options: options, Format: o.Format, Encode: o.Encode, Retracts: !o.AppendOnly}
 	for _, col := range o.Columns {
 		c.Columns = append(c.Columns, connector.Column{Name: col.Name, Type: col.Type})
 	}

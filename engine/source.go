@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/streamsql/streamsql/connector"
@@ -41,7 +43,7 @@ func connectorConfig(o *catalog.Object) connector.Config {
 	c := connector.Config{Name: o.Name, Format: o.Format, Encode: o.Encode}
 	if len(o.Options) > 0 {
 		c.Options = maps.Clone(o.Options)
-		for _, own := range []string{optIdleTimeout, optDeadRetention, optDeadMax} {
+		for _, own := range append([]string{optIdleTimeout, optDeadRetention, optDeadMax}, lateDefaults...) {
 			delete(c.Options, own)
 		}
 	}
@@ -78,13 +80,28 @@ func durationOption(o map[string]string, name string, def time.Duration) (time.D
 	return d, nil
 }
 
-// sizeOption reads an option that counts bytes.
+// sizeOption reads an option that counts bytes: '1000000', '64 MB'. The units are
+// PostgreSQL's, powers of 1024.
 func sizeOption(o map[string]string, name string, def int64) (int64, error) {
 	s, ok := o[name]
 	if !ok {
 		return def, nil
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	num, unit := strings.TrimSpace(s), int64(1)
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", 1 << 40}, {"B", 1}} {
+		if n := len(num) - len(u.name); n > 0 && strings.EqualFold(num[n:], u.name) {
+			num, unit = strings.TrimSpace(num[:n]), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(num, 10, 64)
+	if err == nil && n > math.MaxInt64/unit {
+		err = strconv.ErrRange
+	}
+	n *= unit
 	if err != nil || n < 0 {
 		return 0, sqlerr.New(sqlerr.InvalidParameter, `option %s: "%s" is no number of bytes`, name, s)
 	}

@@ -64,7 +64,7 @@ func (e *Engine) stepJob(j *job, ctx *expr.Context, changes map[uint64]*change) 
 				todo = append(todo, work{in, c})
 			}
 		}
-		moved = moved || j.state == Running && e.watermark(in.relation) > in.wm
+		moved = moved || j.state == Running && e.inputWatermark(j, in) > in.wm
 	}
 	if len(todo) == 0 && !moved {
 		return
@@ -92,7 +92,7 @@ func (e *Engine) advanceInputs(j *job) {
 		return
 	}
 	for _, in := range j.inputs {
-		j.advance(in, e.watermark(in.relation))
+		j.advance(in, e.inputWatermark(j, in))
 	}
 }
 

@@ -24,7 +24,8 @@ var systemRows = map[string]func(*virtualEnv) error{
 			v.add(vrow{"id": j.ID, "schema": schema, "name": j.Name, "kind": string(j.Kind), "state": string(j.State),
 				"epoch": j.Epoch, "rows": j.Rows, "state_bytes": j.StateBytes, "rows_in": j.RowsIn, "rows_out": j.RowsOut,
 				"step_seconds": float64(j.StepNanos) / 1e9, "backfill_done": j.BackfillDone, "backfill_total": total,
-				"progress": j.progress(), "watermark": timeOr(j.Watermark), "error_code": textOr(j.ErrorCode), "error": textOr(j.Error)})
+				"progress": j.progress(), "watermark": timeOr(j.Watermark), "error_code": textOr(j.ErrorCode), "error": textOr(j.Error),
+				"late": string(j.Late), "allowed_lateness": types.IntervalOf(j.AllowedLateness, 0, 0), "state_unbounded": j.Late == lateUpdate})
 		}
 		return err
 	},
@@ -41,7 +42,7 @@ var systemRows = map[string]func(*virtualEnv) error{
 		for _, o := range infos {
 			v.add(vrow{"job_id": o.Job, "job": o.JobName, "node": o.Node, "operator": o.Name, "rows_in": o.RowsIn,
 				"rows_out": o.RowsOut, "batches": o.Batches, "seconds": float64(o.Nanos) / 1e9, "state_rows": o.StateRows,
-				"state_bytes": o.StateBytes, "watermark": timeOr(o.Watermark), "late_rows": o.LateRows})
+				"state_bytes": o.StateBytes, "watermark": timeOr(o.Watermark), "late_rows": o.LateRows, "late_dropped": o.LateDropped})
 		}
 		return err
 	},

@@ -59,7 +59,7 @@ var families = []struct {
 			{"job_epoch", "gauge", "The last epoch that the job shows.", 8},
 			{"job_watermark_seconds", "gauge", "The watermark, in seconds since 1970.", 9},
 		}},
-	{`SELECT job, node::text, operator, rows_in, rows_out, seconds, state_rows, state_bytes, late_rows FROM streamsql.operators`,
+	{`SELECT job, node::text, operator, rows_in, rows_out, seconds, state_rows, state_bytes, late_rows, late_dropped FROM streamsql.operators`,
 		[]string{"job", "node", "operator"}, []metric{
 			{"operator_rows_in_total", "counter", "Rows that came in.", 3},
 			{"operator_rows_out_total", "counter", "Rows that went out.", 4},
@@ -67,6 +67,7 @@ var families = []struct {
 			{"operator_state_rows", "gauge", "Rows of state held.", 6},
 			{"operator_state_bytes", "gauge", "Bytes of state held.", 7},
 			{"operator_late_rows_total", "counter", "Rows that came behind the watermark.", 8},
+			{"operator_late_dropped_total", "counter", "Rows that came behind the watermark and were not kept.", 9},
 		}},
 	{`SELECT source, partition::text, next_offset, extract(epoch FROM watermark)::float8, (trouble IS NOT NULL)::int4 FROM streamsql.source_positions`,
 		[]string{"source", "partition"}, []metric{

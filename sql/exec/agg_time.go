@@ -142,12 +142,26 @@ func (a *agg) initTime() {
 
 // folds tells whether the watermark folds a call's rows into a closed state.
 func (a *agg) folds(c *call) bool {
-	in := a.n.Inputs[0]
-	if a.b.opts.Batch || !in.AppendOnly || in.TimeCol() < 0 || c.fn.Kind != expr.AggUser || c.Distinct || len(c.Order) == 0 {
+	return !a.b.opts.Batch && folds(a.n.Inputs[0], c.fn, &c.AggCall)
+}
+
+func folds(in *plan.Node, fn *expr.AggFunc, c *plan.AggCall) bool {
+	if !in.AppendOnly || in.TimeCol() < 0 || fn.Kind != expr.AggUser || c.Distinct || len(c.Order) == 0 {
 		return false
 	}
 	o := c.Order[0]
 	return o.Col == in.TimeCol() && !o.Desc && !o.NullsFirst
+}
+
+// Folds tells whether an Agg has a user's aggregate into which the watermark
+// folds rows for good.
+func Folds(env *expr.Env, n *plan.Node) bool {
+	for i := range n.Aggs {
+		if fn, ok := env.Agg(n.Aggs[i].Fn); ok && folds(n.Inputs[0], fn, &n.Aggs[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *groupTime) openTime(n *plan.Node, b *builder, sub, worker int) {

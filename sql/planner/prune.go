@@ -111,6 +111,10 @@ func (b *binder) prune(r *rel, need set) *rel {
 		added := r.added()
 		down := need.clone()
 		r.uses(&down)
+		if s := r.in[0]; b.view && r.op == opWindow && s.op == opScan && s.obj.Watermark != nil {
+			// It costs nothing, and late rows are whole.
+			down = setOf(s.out)
+		}
 		r.in[0] = b.prune(r.in[0], down)
 		if r.op == opUnnest {
 			r.in[0] = b.narrow(r.in[0], down)
