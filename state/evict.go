@@ -5,12 +5,13 @@ import "bytes"
 // Evict replaces leaves that the durable state has as they are by stubs, until
 // about n bytes are free, and returns the bytes freed. It goes round the tree as
 // a clock's hand does, and passes over a leaf that was used since it last came
-// by. It does nothing within a step. Cursors over the tree end.
+// by. Cursors over the tree end.
 func (t *Tree) Evict(n int64) int64 {
-	if t.reader == nil || t.inStep || n <= 0 {
+	if t.reader == nil || n <= 0 {
 		return 0
 	}
 	before := t.bytes
+	defer func() { t.begun += t.bytes - before }()
 	if t.root.isLeaf() {
 		if len(t.root.ws) > 0 && t.root.mod <= t.durable {
 			t.edits++

@@ -307,13 +307,23 @@ func (h *Hash) readBack(s *segment, p uint32, key []byte, x uint32) int32 {
 	h.live++
 	h.live0++
 	h.evicted--
+	h.begun += h.rowBytes(h.entry(row))
 	return row
+}
+
+// rowBytes is the memory of a row, its key and its tail.
+func (h *Hash) rowBytes(e []uint64) int64 {
+	n := int64(h.stride*8) + h.ar.blockSize(ref(e[1]>>32))
+	if e[headWords]&0xff == longKey {
+		n += h.ar.blockSize(ref(e[headWords] >> 32))
+	}
+	return n
 }
 
 // Evict drops clean entries, about those first that were touched longest ago. It
 // goes on where the last call ended.
 func (h *Hash) Evict(n int64) int64 {
-	if h.reader == nil || n <= 0 || h.inStep {
+	if h.reader == nil || n <= 0 {
 		return 0
 	}
 	const pinned = flagDirty | flagCapturing
@@ -348,21 +358,23 @@ func (h *Hash) Evict(n int64) int64 {
 			if e[1]&(flagLive|pinned) != flagLive || h.step-uint32(e[0]) < least {
 				continue
 			}
-			freed += int64(h.stride*8) + h.ar.blockSize(ref(e[1]>>32))
-			if e[headWords]&0xff == longKey {
-				freed += h.ar.blockSize(ref(e[headWords] >> 32))
-			}
+			size := h.rowBytes(e)
+			freed += size
+			h.begun -= size
 			s, p := h.slotOf(e[0]&^(1<<32-1) | uint64(uint32(row)+firstRow))
 			s.slots[p] = s.slots[p]&^(1<<32-1) | evictedMark
 			h.freeRow(row, e)
 			h.live--
+			h.live0--
 			h.evicted++
 		}
 		if freed >= n {
 			break
 		}
 	}
-	h.compact()
+	if !h.inStep { // the step knows its rows by number
+		h.compact()
+	}
 	return freed
 }
 

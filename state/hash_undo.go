@@ -16,7 +16,8 @@ func (h *Hash) fail(err error) {
 	}
 }
 
-// Err is the first failure, nil if none.
+// Err is the first failure since the last Rollback, which puts right whatever a
+// step made of it; nil if none.
 func (h *Hash) Err() error { return h.err }
 
 // preimages is what a step changed: for each touched row what it was.
@@ -30,6 +31,7 @@ type preimages struct {
 	dead    []ref    // blocks to free if the step stays
 	deleted []int32
 	live0   int // live at the start of the step
+	begun   int64 // bytes then, and what was read back or evicted since
 }
 
 // Begin starts a step.
@@ -43,7 +45,14 @@ func (h *Hash) Begin() {
 	}
 	h.inStep, h.live0 = true, h.live
 	h.clearJournal()
+	h.begun = h.Bytes()
 }
+
+// Grown implements [Table].
+func (h *Hash) Grown() int64 { return h.Bytes() - h.begun }
+
+// Fail makes err the table's failure, if it has none: its owner's step fails.
+func (h *Hash) Fail(err error) { h.fail(err) }
 
 func (h *Hash) clearJournal() {
 	h.jrows, h.jat, h.jpre = h.jrows[:0], h.jat[:0], h.jpre[:0]
@@ -204,5 +213,6 @@ func (h *Hash) Rollback() {
 	}
 	h.live = h.live0
 	h.inStep = false
+	h.err = nil
 	h.clearJournal()
 }

@@ -193,6 +193,8 @@ func (t *Tree) load(n *node, i int, at []byte, back bool) bool {
 		return false
 	}
 	t.loads++
+	was := t.bytes
+	defer func() { t.begun += t.bytes - was }()
 	var parts []*node
 	var seps [][]byte
 	if bytes.Compare(s.lower(), p.lo) < 0 {

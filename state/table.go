@@ -10,12 +10,16 @@ type Table interface {
 	Rollback()
 	Len() int     // keys, those on disk alone included
 	Bytes() int64 // memory
+	// Grown is by how much the memory has grown in the running step, or in the last
+	// one: what was read back, and can be evicted again, does not count.
+	Grown() int64
 	Dirty() int64 // bytes, about, that the next Capture will have to write
 	// Capture pins, between two steps, what changed since the last Capture. It
 	// is cheap; the writing happens elsewhere, while steps go on.
 	Capture() Capture
 	// Evict drops clean entries from memory, coldest first, until about n bytes
-	// are free, and returns the bytes freed. Without a Reader it frees none.
+	// are free, and returns the bytes freed. Without a Reader it frees none. It may
+	// be called within a step: what the step has changed is dirty, and stays.
 	Evict(n int64) int64
 	// Err is the first failure to read the durable state, nil if none. What the
 	// table answered since is not to be trusted: the step must fail. Rollback puts

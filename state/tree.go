@@ -3,6 +3,8 @@ package state
 import (
 	"slices"
 	"sync/atomic"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
 // version is one state of a tree's pages: what a snapshot pins.
@@ -38,6 +40,7 @@ type Tree struct {
 	reader Reader
 	err    error
 	hand   []byte // where eviction goes on
+	begun  int64  // bytes when the step began, and what was read back or evicted since
 }
 
 var _ Table = (*Tree)(nil)
@@ -134,8 +137,8 @@ func (t *Tree) mendKid(n *node, i int) {
 
 // Add adds w to the weight of key and returns the weight before and after. A
 // key whose weight reaches 0 leaves the tree. Weights wrap around at 64 bits,
-// so adding -w always undoes adding w. The key is copied. Add panics if key is
-// longer than [MaxKey]. When the durable state cannot be read, Add changes
+// so adding -w always undoes adding w, but Err then says 22003. The key is copied.
+// Add panics if key is longer than [MaxKey]. When the durable state cannot be read, Add changes
 // nothing and answers as if the key had been absent.
 func (t *Tree) Add(key []byte, w int64) (old, new int64) {
 	if len(key) > MaxKey {
@@ -184,6 +187,9 @@ func (t *Tree) add(n *node, key []byte, w int64) (old, new int64, ok bool) {
 			return 0, w, true
 		}
 		old, new = n.ws[i], n.ws[i]+w
+		if (old^new)&(w^new) < 0 {
+			t.fail(errWeight)
+		}
 		if new != 0 {
 			n.ws[i] = new
 			return old, new, true
@@ -340,6 +346,9 @@ func (t *Tree) Bytes() int64 {
 	return b
 }
 
+// Grown implements [Table].
+func (t *Tree) Grown() int64 { return t.Bytes() - t.begun }
+
 // Pinned returns the bytes, at most, of pages that live for snapshots alone.
 func (t *Tree) Pinned() int64 {
 	if t.pins.Load() == 0 {
@@ -348,9 +357,12 @@ func (t *Tree) Pinned() int64 {
 	return t.pinned
 }
 
-// Err is the first failure to read the durable state since the last Rollback,
-// which puts right whatever a step made of the answers.
+// Err is the first failure to read the durable state, or the first overflow of a
+// weight, since the last Rollback, which puts right whatever a step made of it.
 func (t *Tree) Err() error { return t.err }
+
+var errWeight = sqlerr.New("22003", "bigint out of range").
+	WithDetail("A row would be there more often than a 64-bit number can say.")
 
 // Begin starts a step.
 func (t *Tree) Begin() {
@@ -359,6 +371,7 @@ func (t *Tree) Begin() {
 	}
 	t.inStep = true
 	t.step = t.log.end()
+	t.begun = t.Bytes()
 }
 
 // Commit ends the step and keeps what it changed.

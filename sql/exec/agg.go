@@ -233,9 +233,16 @@ func (a *agg) Apply(_ int, b *delta.Batch, _ Emit) error {
 	if w == nil {
 		w = ones[:b.N]
 	}
+	over := false
 	for i, row := range a.rows {
 		a.t.Touch(row)
-		a.t.Words(row)[wordRows] += uint64(w[i])
+		n := &a.t.Words(row)[wordRows]
+		old := int64(*n)
+		*n = uint64(old + w[i])
+		over = over || overflows(old, w[i])
+	}
+	if over { // no other count of the group is larger
+		return errWeight
 	}
 	a.f = feed{b: b, rows: a.rows, w: w, args: a.f.args}
 	for _, c := range a.calls {

@@ -44,6 +44,9 @@ func (d *distinctHash) Apply(_ int, b *delta.Batch, out Emit) error {
 		v := d.h.Words(g.id)
 		old := int64(v[0])
 		new := old + w
+		if overflows(old, w) {
+			return errWeight
+		}
 		if w != 0 {
 			d.h.Touch(g.id)
 			v[0] = uint64(new)

@@ -176,6 +176,9 @@ func (j *join) Apply(in int, b *delta.Batch, out Emit) error {
 		}
 	}
 	x.store.sweep()
+	if err == nil && j.groups.over {
+		err = errWeight
+	}
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,12 @@ func (p *joinPairs) add(i int32, w int64, key []byte, it *rowIter, out Emit) err
 	if p.other == nil {
 		p.other = newCols(o.cols, 64)
 	}
+	pw, err := mulWeights(w, it.w)
+	if err != nil {
+		return err
+	}
 	p.sel = append(p.sel, i)
-	p.w = append(p.w, w*it.w)
+	p.w = append(p.w, pw)
 	p.m = append(p.m, it.w)
 	if _, err := DecodeRow(it.row, nil, p.other); err != nil {
 		return err

@@ -3,8 +3,10 @@ package exec
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 
 	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/sql/types"
 	"github.com/streamsql/streamsql/state"
 )
@@ -79,7 +81,11 @@ func (s *rowStore) weight(id int32) int64 {
 func (s *rowStore) begin(id int32, key []byte, sum int64) {
 	s.h.Touch(id)
 	w := s.h.Words(id)
-	w[rowsWeight] += uint64(sum)
+	old := int64(w[rowsWeight])
+	w[rowsWeight] = uint64(old + sum)
+	if overflows(old, sum) {
+		s.h.Fail(errWeight)
+	}
 	s.id, s.key, s.changed = id, key, false
 	s.rows, s.spilled = w[rowsCount]>>1, w[rowsCount]&1 != 0
 	if s.keep && !s.spilled {
@@ -129,6 +135,9 @@ func (s *rowStore) addTail(row []byte, w int64) (old, new int64) {
 			continue
 		}
 		new = old + w
+		if overflows(old, w) {
+			s.h.Fail(errWeight)
+		}
 		var v [binary.MaxVarintLen64]byte
 		if m := binary.PutVarint(v[:], new); new != 0 && m == k {
 			copy(b[from+n:], v[:m])
@@ -261,6 +270,7 @@ type groups struct {
 	list  []keyGroup
 	next  []int32 // of each key: the next of its group, -1: none
 	slots []uint32
+	over  bool // a sum of weights was out of range
 }
 
 // keyGroup is the keys of a batch with one id.
@@ -279,7 +289,7 @@ func (g *groups) build(ids []int32) {
 	}
 	g.slots = g.slots[:n]
 	clear(g.slots)
-	g.list, g.next = g.list[:0], g.next[:0]
+	g.list, g.next, g.over = g.list[:0], g.next[:0], false
 	mask := uint32(n - 1)
 	for i, id := range ids {
 		g.next = append(g.next, -1)
@@ -303,7 +313,27 @@ func (g *groups) build(ids []int32) {
 func (g *groups) weight(k keyGroup, at []int32, b *delta.Batch) int64 {
 	w := int64(0)
 	for i := k.first; i >= 0; i = g.next[i] {
-		w += b.Weight(int(at[i]))
+		x := b.Weight(int(at[i]))
+		g.over = g.over || overflows(w, x)
+		w += x
 	}
 	return w
+}
+
+var errWeight = sqlerr.New("22003", "bigint out of range").
+	WithDetail("A row would be there more often than a 64-bit number can say.")
+
+// overflows tells whether a sum of weights leaves the range.
+func overflows(a, b int64) bool { return (a^(a+b))&(b^(a+b)) < 0 }
+
+// mulWeights is the weight of a pair of rows.
+func mulWeights(a, b int64) (int64, error) {
+	p := a * b
+	if int64(int32(a)) == a && int64(int32(b)) == b {
+		return p, nil
+	}
+	if a != 0 && (p/a != b || a == -1 && b == math.MinInt64) {
+		return 0, errWeight
+	}
+	return p, nil
 }
