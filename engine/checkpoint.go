@@ -245,6 +245,7 @@ func (e *Engine) endCheckpoint(err error) {
 	run := e.ck
 	e.ck = nil
 	e.lastCheckpoint = time.Now()
+	e.grown, e.lastMemory = max(e.grown, 1), time.Time{} // there is more to evict
 	for _, p := range run.parts {
 		p.c.Done(err == nil)
 	}

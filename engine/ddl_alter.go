@@ -27,6 +27,9 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 		}
 	}
 	started := false
+	if s.Action == ast.Pause {
+		defer x.e.haltSoon(o.ID)()
+	}
 	err = x.onLoop(func() error {
 		e := x.e
 		if j = e.jobsByID[o.ID]; j == nil {

@@ -338,6 +338,7 @@ func (e *Engine) awaitFill(x *ddlRun, j *job, done chan error) error {
 		return nil
 	}
 	paused := false
+	defer e.haltSoon(j.obj.ID)()
 	_ = e.do(e.ctx, func() {
 		switch {
 		case e.jobsByID[j.obj.ID] != j || e.Err() != nil:

@@ -40,6 +40,15 @@ func (x *ddlRun) drop(s *ast.Drop) error {
 	if len(roots) == 0 {
 		return nil
 	}
+	all, why := x.e.dependantsOf(roots)
+	if len(why) > 0 && !s.Cascade {
+		return x.refuse(roots, why)
+	}
+	var ids []uint64
+	for _, o := range all {
+		ids = append(ids, o.ID)
+	}
+	defer x.e.haltSoon(ids...)()
 	return x.onLoop(func() error {
 		all, why := x.e.dependantsOf(roots)
 		if len(why) > 0 && !s.Cascade {

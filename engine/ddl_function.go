@@ -107,11 +107,11 @@ func missing(o *catalog.Object, err error) bound {
 			New: func() (expr.AggState, error) { return nil, err },
 		}}
 	}
-	return bound{fn: scalarFunc(o, func([]*delta.Vec, int) (*delta.Vec, error) { return nil, err })}
+	return bound{fn: scalarFunc(o, func([]*delta.Vec, int, func() error) (*delta.Vec, error) { return nil, err })}
 }
 
 // scalarFunc makes a catalogue entry of call, which handles NULLs itself.
-func scalarFunc(o *catalog.Object, call func([]*delta.Vec, int) (*delta.Vec, error)) *expr.Func {
+func scalarFunc(o *catalog.Object, call func([]*delta.Vec, int, func() error) (*delta.Vec, error)) *expr.Func {
 	f := &expr.Func{Name: o.Name, Args: o.Args, Ret: o.Returns, NotNull: true, MayFail: true, Vol: expr.Volatile}
 	switch o.Volatile {
 	case string(ast.Immutable):
@@ -127,7 +127,11 @@ func scalarFunc(o *catalog.Object, call func([]*delta.Vec, int) (*delta.Vec, err
 				args[i] = a.V.Gather(make([]int32, c.N))
 			}
 		}
-		out, err := call(args, c.N)
+		var stop func() error
+		if c.Ctx != nil {
+			stop = c.Ctx.Stop
+		}
+		out, err := call(args, c.N, stop)
 		if err != nil {
 			var ce *udf.CallError
 			if errors.As(err, &ce) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -70,11 +71,11 @@ func (x *ddlRun) createIndex(s *ast.CreateIndex) error {
 	if o.Schema, o.Name, exists, err = x.name(name, s.IfNotExists); err != nil || exists {
 		return err
 	}
-	return x.onLoop(func() error { return x.e.addIndex(o) })
+	return x.onLoop(func() error { return x.e.addIndex(x.ctx, o) })
 }
 
 // addIndex fills a new arrangement, on the loop.
-func (e *Engine) addIndex(o *catalog.Object) error {
+func (e *Engine) addIndex(ctx context.Context, o *catalog.Object) error {
 	r := e.relations[o.On]
 	if r == nil {
 		return sqlerr.New(sqlerr.UndefinedTable, "the relation of the index was dropped")
@@ -83,7 +84,15 @@ func (e *Engine) addIndex(o *catalog.Object) error {
 	a := newArrangement(o, o.Keys, len(r.types))
 	e.attach(a)
 	a.tree.Begin()
-	err := r.fillIndex(a)
+	err := r.fillIndex(a, func() error {
+		switch {
+		case ctx.Err() != nil:
+			return ctxError(ctx)
+		case e.closing.Err() != nil:
+			return closedError()
+		}
+		return nil
+	})
 	a.tree.Commit()
 	if err != nil {
 		return err
@@ -93,8 +102,9 @@ func (e *Engine) addIndex(o *catalog.Object) error {
 	return nil
 }
 
-// fillIndex puts the relation's rows into a new arrangement.
-func (r *relation) fillIndex(a *arrangement) error {
+// fillIndex puts the relation's rows into a new arrangement. It asks check every
+// few rows whether to go on.
+func (r *relation) fillIndex(a *arrangement, check func() error) error {
 	all := make([]int, len(r.types))
 	for i := range all {
 		all[i] = i
@@ -120,6 +130,9 @@ func (r *relation) fillIndex(a *arrangement) error {
 		}
 		if ws = append(ws, cur.Weight()); rr.n == delta.MaxRows {
 			flush()
+			if err := check(); err != nil {
+				return err
+			}
 		}
 	}
 	flush()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/delta"
@@ -33,19 +34,60 @@ type pendingWrite struct {
 	sources map[*plan.Node][]*delta.Batch  // what the writes read from sources
 	rows    map[*boundWrite][]*delta.Batch // what INSERTs insert, where that is known before
 	results []*written
+	parts   []tableChange // what it did to the tables
+	record  []byte        // of the log
+	version uint64        // of the catalog that it saw
+	failed  error         // it did nothing: the answer, once those before it stand
 	err     error
 	done    chan struct{}
+	over    atomic.Bool
 }
 
+// tableChange is what a transaction changed in one table.
+type tableChange struct {
+	rel     *relation
+	batches []*delta.Batch
+}
+
+// undo takes the change out of the table.
+func (c *tableChange) undo() error {
+	r := c.rel
+	r.begin()
+	var key []byte
+	for i := len(c.batches) - 1; i >= 0; i-- {
+		b := c.batches[i]
+		for row := b.N - 1; row >= 0; row-- {
+			for _, a := range r.all() {
+				key = appendRow(key[:0], b, row, a.order)
+				a.tree.Add(key, -b.Weight(row))
+			}
+		}
+	}
+	if err := r.err(); err != nil {
+		r.rollback()
+		return err
+	}
+	r.commit()
+	return nil
+}
+
+// finish answers the writer; only the first answer counts.
 func (p *pendingWrite) finish(err error) {
+	if p.over.Swap(true) {
+		return
+	}
+	if p.failed != nil {
+		err = p.failed
+	}
 	p.err = err
 	close(p.done)
 }
 
 // pendingDML is what was written since the last step.
 type pendingDML struct {
-	changes map[uint64]*change
+	changes map[uint64]*change // what arose between the steps beside the writes
 	writes  []*pendingWrite
+	bytes   int64         // of rows
 	seq     uint64        // of the last record in the log
 	version uint64        // of the catalog that the writes saw
 	stepped chan struct{} // closed when the views show the writes
@@ -92,17 +134,22 @@ func (e *Engine) write(ctx context.Context, ws []*boundWrite) ([]*written, error
 	if err := e.wait(ctx, c); err != nil {
 		return nil, err
 	}
-	// It cannot be taken back any more: whatever ctx says, the answer is near.
-	select {
-	case <-p.done:
-	case <-e.stopped:
+	for ended := ctx.Done(); ; ended = nil {
 		select {
 		case <-p.done:
-		default:
-			return nil, closedError()
+		case <-ended: // taken back, unless its step is done
+			e.wish(func(w *wishes) { w.cancel[p] = true })
+			defer e.wish(func(w *wishes) { delete(w.cancel, p) })
+			continue
+		case <-e.stopped:
+			select {
+			case <-p.done:
+			default:
+				return nil, closedError()
+			}
 		}
+		return p.results, p.err
 	}
-	return p.results, p.err
 }
 
 // workOut runs the query of an INSERT beside the loop.
@@ -130,17 +177,17 @@ func (e *Engine) workOut(p *pendingWrite, w *boundWrite, changed map[uint64]bool
 		defer held.release()
 	}
 	ctx := *w.Context
-	rows, err := e.collect(p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return held.scan(p.ctx, n, push) })
+	rows, err := e.collect(p.ctx, p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return held.scan(p.ctx, n, push) })
 	p.rows[w] = rows
 	return err
 }
 
 // collect runs the query of a write and keeps its rows, within the memory of one
 // statement.
-func (e *Engine) collect(p *pendingWrite, w *boundWrite, ctx *expr.Context, scan func(*plan.Node, exec.Emit) error) ([]*delta.Batch, error) {
+func (e *Engine) collect(done context.Context, p *pendingWrite, w *boundWrite, ctx *expr.Context, scan func(*plan.Node, exec.Emit) error) ([]*delta.Batch, error) {
 	rows := []*delta.Batch{}
 	var held int64
-	err := e.runOnce(p.ctx, w.Root, ctx, func(n *plan.Node, push exec.Emit) error {
+	err := e.runOnce(done, w.Root, ctx, func(n *plan.Node, push exec.Emit) error {
 		bs, ok := p.sources[n]
 		if !ok {
 			return scan(n, push)
@@ -192,41 +239,54 @@ func (e *Engine) readWriteSources(ctx context.Context, p *pendingWrite) error {
 }
 
 // apply carries out a transaction's writes on the tables: all or none. The views
-// follow in the next step.
+// follow in the next step, and if one of them cannot, nothing of it stays.
 func (e *Engine) apply(p *pendingWrite) {
-	if e.dml.pending() && e.readsViews(p.writes) {
+	if e.dml.pending() && (e.dml.bytes > e.stepBudget()/4 || e.readsViews(p.writes)) {
 		e.step() // what was written before must show in what is read
 	}
-	t := &tx{e: e, parts: map[uint64]*txPart{}}
-	e.open = append(e.open, t)
-	err := e.applyAll(t, p)
-	if err == nil {
-		err = e.logWrites(t)
-	}
-	e.open = e.open[:0]
-	if err != nil {
-		t.rollback()
-		p.finish(err)
-		return
-	}
-	t.commit()
 	d := e.dml
-	if d.changes == nil {
-		d.changes = map[uint64]*change{}
-	}
-	for _, part := range t.ordered() {
-		c := d.changes[part.rel.obj.ID]
-		if c == nil {
-			c = &change{}
-			d.changes[part.rel.obj.ID] = c
+	if err := e.applyWrite(p); err != nil {
+		if !d.pending() {
+			p.finish(err)
+			return
 		}
-		for _, b := range part.batches() {
-			e.grown += b.N
-			c.add(b)
+		p.failed = err // those before it may be undone, and it would not fail then
+	}
+	for _, c := range p.parts {
+		for _, b := range c.batches {
+			d.bytes += batchBytes(b)
 		}
 	}
 	d.writes = append(d.writes, p)
-	d.version = e.version
+}
+
+// applyWrite is apply without the step.
+func (e *Engine) applyWrite(p *pendingWrite) (err error) {
+	t := &tx{e: e, parts: map[uint64]*txPart{}}
+	n := len(e.open)
+	e.open = append(e.open, t)
+	ctx, cancel := context.WithCancelCause(p.ctx)
+	stop := context.AfterFunc(e.closing, func() { cancel(closedError()) })
+	if err = e.applyAll(ctx, t, p); err == nil {
+		p.record, err = e.record(t)
+	}
+	stop()
+	cancel(nil)
+	e.open = e.open[:n]
+	if err != nil {
+		t.rollback()
+		p.results = nil
+		return err
+	}
+	t.commit()
+	for _, part := range t.ordered() {
+		p.parts = append(p.parts, tableChange{part.rel, part.batches()})
+		for _, b := range part.batches() {
+			e.grown += b.N
+		}
+	}
+	p.version = e.version
+	return nil
 }
 
 // readsViews tells whether one of the writes reads a materialized view.
@@ -244,9 +304,9 @@ func (e *Engine) readsViews(ws []*boundWrite) bool {
 	return found
 }
 
-func (e *Engine) applyAll(t *tx, p *pendingWrite) (err error) {
+func (e *Engine) applyAll(ctx context.Context, t *tx, p *pendingWrite) (err error) {
 	for _, w := range p.writes {
-		res, err := e.applyOne(t, p, w)
+		res, err := e.applyOne(ctx, t, p, w)
 		if err != nil {
 			return err
 		}
@@ -256,7 +316,7 @@ func (e *Engine) applyAll(t *tx, p *pendingWrite) (err error) {
 }
 
 // applyOne carries out one write.
-func (e *Engine) applyOne(t *tx, p *pendingWrite, w *boundWrite) (*written, error) {
+func (e *Engine) applyOne(done context.Context, t *tx, p *pendingWrite, w *boundWrite) (*written, error) {
 	rel := e.relations[w.Table]
 	if rel == nil || rel.obj.Kind != catalog.Table {
 		return nil, sqlerr.New(sqlerr.UndefinedTable, "the table of the statement was dropped")
@@ -269,17 +329,17 @@ func (e *Engine) applyOne(t *tx, p *pendingWrite, w *boundWrite) (*written, erro
 	rows, known := p.rows[w]
 	if !known {
 		var err error
-		if rows, err = e.collect(p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return e.scanLive(n, &ctx, push) }); err != nil {
+		if rows, err = e.collect(done, p, w, &ctx, func(n *plan.Node, push exec.Emit) error { return e.scanLive(n, &ctx, push) }); err != nil {
 			return nil, err
 		}
 	}
-	x := &writeRun{e: e, t: t, w: w, ctx: &ctx, rel: rel, part: t.part(rel)}
+	x := &writeRun{e: e, ends: done, t: t, w: w, ctx: &ctx, rel: rel, part: t.part(rel)}
 	if err := x.prepare(); err != nil {
 		return nil, err
 	}
 	for _, b := range rows {
-		if p.ctx.Err() != nil {
-			return nil, ctxError(p.ctx)
+		if err := x.check(); err != nil {
+			return nil, err
 		}
 		var err error
 		switch w.Kind {
@@ -407,6 +467,15 @@ func (p *txPart) add(b *delta.Batch, i int, w int64) error {
 	p.b.W = append(p.b.W, w)
 	p.b.N++
 	return p.rel.err()
+}
+
+// bytes is the memory of what was recorded.
+func (p *txPart) bytes() int64 {
+	var n int64
+	for _, b := range p.batches() {
+		n += batchBytes(b)
+	}
+	return n
 }
 
 // batches returns what was recorded.

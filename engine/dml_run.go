@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // writeRun carries out one write: constraints, conflicts, RETURNING.
 type writeRun struct {
 	e    *Engine
+	ends context.Context // when the statement is to end
 	t    *tx
 	w    *boundWrite
 	ctx  *expr.Context
@@ -30,6 +32,24 @@ type writeRun struct {
 	count  int64
 	out    []*delta.Batch // rows for RETURNING
 	added  []*delta.Batch // UPDATE: the new rows, put in when all old ones are gone
+}
+
+// check tells whether the statement is to end: as it was cancelled, or as it has
+// come to take more memory than a step may.
+func (x *writeRun) check() error {
+	if x.ends.Err() != nil {
+		return ctxError(x.ends)
+	}
+	n := int64(0)
+	for _, p := range x.t.parts {
+		n += p.bytes() + p.rel.grown()
+	}
+	if most := x.e.stepBudget(); n > most {
+		return sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+			WithDetail("What the statement changes came to %d bytes; a step may take %d.", n, most).
+			WithHint("Write in several statements, or raise --memory.")
+	}
+	return nil
 }
 
 func (x *writeRun) prepare() error {
@@ -321,6 +341,9 @@ func (x *writeRun) update(b *delta.Batch) error {
 // finish puts in what UPDATE holds back and evaluates RETURNING.
 func (x *writeRun) finish() (*written, error) {
 	for _, b := range x.added {
+		if err := x.check(); err != nil {
+			return nil, err
+		}
 		for i := range b.N {
 			if err := x.checkUnique(b, i); err != nil {
 				return nil, err

@@ -34,6 +34,15 @@ type Engine struct {
 	lost     chan struct{}
 	lostErr  atomic.Pointer[sqlerr.Error]
 
+	wishMu  sync.Mutex
+	wishes  wishes
+	wished  atomic.Int32 // how many there are
+	running atomic.Pointer[attempt]
+
+	fetchRows atomic.Int64    // how many rows readers fetch at a time, at most
+	closing   context.Context // ends when Close begins
+	closeIt   context.CancelFunc
+
 	// What follows belongs to the loop.
 
 	epoch     uint64
@@ -44,7 +53,9 @@ type Engine struct {
 	anySink   atomic.Bool // there was a sink
 	sources   map[uint64]*source
 	dml       *pendingDML
-	open      []undoable // what a running step has begun, for a panic
+	inflight  []*pendingWrite // those of the running step
+	held      []*command      // writes that wait until there is memory for them
+	open      []undoable      // what a running step has begun, for a panic
 	nextID    uint64
 	nextOp    uint32
 	jobErrors []JobError
@@ -100,10 +111,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		nextID:    catalog.FirstID,
 		nextOp:    1,
 		dml:       &pendingDML{},
-		cutRows:   2 * leastRows,
+		cutRows:   firstRows,
 	}
 	e.ddlSlot <- struct{}{}
+	e.fetchRows.Store(firstRows)
 	e.ctx, e.stop = context.WithCancel(context.Background())
+	e.closing, e.closeIt = context.WithCancel(e.ctx)
 	e.cat.Store(catalog.New(catalog.VirtualRelations(), &expr.Env{}))
 	e.sinkCtx, e.stopSinks = context.WithCancel(context.Background())
 	e.acks = newAcker(e)
@@ -120,6 +133,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 // Close stops the loop, makes a last checkpoint and lets the data directory go.
 func (e *Engine) Close() error {
+	e.closeIt()
+	e.wish(func(w *wishes) { w.end = true })
 	var err error
 	derr := e.do(context.Background(), func() { err = e.shutdown() })
 	if derr != nil && sqlerr.From(derr).Code == sqlerr.AdminShutdown {
@@ -187,7 +202,8 @@ type Notice struct {
 // larger steps do less work per row, but keep readers and writers waiting.
 const (
 	stepRows  = 1 << 16 // at most
-	leastRows = 1 << 13
+	leastRows = 64
+	firstRows = 1 << 14
 	stepGoal  = 500 * time.Millisecond
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/vfs"
 	"github.com/cockroachdb/pebble/vfs/errorfs"
+	"github.com/streamsql/streamsql/state"
 )
 
 // TestDiskFull: what was acknowledged before stays, what fails is not there, reads
@@ -158,20 +159,53 @@ func TestMemoryLimitInMemory(t *testing.T) {
 	t.Fatal("the limit was not held")
 }
 
-// TestExplodingJoin: a step that would not fit ends its job alone, soon.
+// TestExplodingJoin: without a data directory a step that would not fit ends its
+// job alone, soon; with one it goes on in smaller pieces.
 func TestExplodingJoin(t *testing.T) {
-	for _, o := range []Options{{}, {Dir: "data", FS: vfs.NewMem()}} {
-		o.MemoryLimit, o.StatementMemory = 16<<20, 64<<20
-		s := session(t, o)
-		script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE",
-			"INSERT INTO t SELECT * FROM generate_series(1, 5000)", "INSERT 0 5000")
-		start := time.Now()
-		fails(t, s, "CREATE MATERIALIZED VIEW v AS SELECT x.a, y.a AS b FROM t x, t y", "53200", "out of memory")
-		if d := time.Since(start); d > 10*time.Second {
-			t.Errorf("it took %s", d)
-		}
-		script(t, s, "SELECT count(*) FROM streamsql.jobs", "0", "SELECT count(*) FROM t", "5000")
+	const limit = 16 << 20
+	create := "CREATE MATERIALIZED VIEW v AS SELECT x.a, y.a AS b FROM t x, t y"
+	s := session(t, Options{MemoryLimit: limit, StatementMemory: 64 << 20})
+	script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE",
+		"INSERT INTO t SELECT * FROM generate_series(1, 5000)", "INSERT 0 5000")
+	start := time.Now()
+	fails(t, s, create, "53200", "out of memory")
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("it took %s", d)
 	}
+	script(t, s, "SELECT count(*) FROM streamsql.jobs", "0", "SELECT count(*) FROM t", "5000")
+
+	s = session(t, Options{MemoryLimit: limit, StatementMemory: 64 << 20, Dir: "data", FS: vfs.NewMem()})
+	script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE",
+		"INSERT INTO t SELECT * FROM generate_series(1, 1500)", "INSERT 0 1500")
+	most := watchMemory(t, s.eng)
+	script(t, s, create, "CREATE MATERIALIZED VIEW", "SELECT count(*), sum(a), sum(b) FROM v", "2250000|1688625000|1688625000")
+	// Beside the limit there is what a step may always take.
+	if got := most(); got < limit/2 || got > limit+leastBudget {
+		t.Errorf("%d MiB of state at most", got>>20)
+	}
+}
+
+// watchMemory looks at the state's memory, again and again, until the function that
+// it returns is called, which tells the most.
+func watchMemory(t *testing.T, e *Engine) func() int64 {
+	done, out := make(chan bool), make(chan int64)
+	go func() {
+		most := int64(0)
+		for {
+			_ = e.do(bg, func() {
+				n := int64(0)
+				e.eachTable(func(_ uint32, t state.Table) { n += t.Bytes() })
+				most = max(most, n)
+			})
+			select {
+			case <-done:
+				out <- most
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 { close(done); return <-out }
 }
 
 // TestOldReader: a reader that holds an old epoch is cancelled when what is kept

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +64,11 @@ type feed struct {
 	end     bool
 	err     error
 	trouble func() error
+
+	// What the last take took, which unget undoes.
+	taken    []fetched
+	takenEnd bool
+	takenErr error
 }
 
 // feedPart is what the feed knows of a partition.
@@ -156,9 +163,11 @@ func (f *feed) take(max int) (items []fetched, end bool, err error) {
 	}
 	f.fresh = n < len(f.items)
 	items = f.items[:n:n]
+	f.taken, f.takenEnd, f.takenErr = items, false, nil
 	if f.items = f.items[n:]; len(f.items) == 0 {
 		f.items = nil
 		end, err = f.end, f.err
+		f.takenEnd, f.takenErr = end, err
 		f.end, f.err = false, nil
 	}
 	f.rows -= rows
@@ -167,6 +176,35 @@ func (f *feed) take(max int) (items []fetched, end bool, err error) {
 	default:
 	}
 	return items, end, err
+}
+
+// accept forgets what the last take took.
+func (f *feed) accept() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken, f.takenEnd, f.takenErr = nil, false, nil
+}
+
+// unget puts back what the last take took.
+func (f *feed) unget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.taken {
+		f.rows += f.taken[i].rows
+		f.bytes += f.taken[i].size()
+		f.part(f.taken[i].part).queue++
+	}
+	f.fresh = f.fresh || len(f.taken) > 0
+	f.items = append(slices.Clone(f.taken), f.items...)
+	f.end, f.err = f.end || f.takenEnd, cmp.Or(f.err, f.takenErr)
+	f.taken, f.takenEnd, f.takenErr = nil, false, nil
+}
+
+// larger tells whether the next fetch has more than some rows.
+func (f *feed) larger(rows int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.items) > 0 && f.items[0].rows > rows
 }
 
 func (x *fetched) size() int64 {
@@ -257,7 +295,7 @@ func (f *feed) read(conn connector.Source, cv *converter, from, until connector.
 	f.trouble = r.Trouble
 	f.mu.Unlock()
 	for {
-		fs, err := r.Fetch(f.ctx, delta.MaxRows*4)
+		fs, err := r.Fetch(f.ctx, int(min(delta.MaxRows*4, max(1, f.e.fetchRows.Load()))))
 		for _, x := range fs {
 			if perr := f.put(cv.convert(x)); perr != nil {
 				return perr

@@ -35,16 +35,17 @@ type inputFill struct {
 	// stands, in rounds; for the last the live reader is held back.
 	src   *source
 	feed  *feed
+	at    connector.Positions // behind what the job has
 	until connector.Positions
 	round int
 	held  bool
 }
 
 const (
-	chunkRows  = 4096          // of a first chunk
-	chunkMax   = 1 << 16       // rows
-	chunkGoal  = 20            // ms that a chunk should take
-	joinGap    = 4 * chunkRows // records: so few more are read while the live reader is held
+	chunkRows  = 512     // of a first chunk
+	chunkMax   = 1 << 16 // rows
+	chunkGoal  = 20      // ms that a chunk should take
+	joinGap    = 1 << 14 // records: so few more are read while the live reader is held
 	joinRounds = 3
 )
 
@@ -104,6 +105,12 @@ func (f *inputFill) open(e *Engine, from connector.Positions) {
 		}
 	}
 	f.total = max(f.total, 0) + gap(from, f.until)
+	f.read(e, from)
+}
+
+// read starts a reader up to the end of the round.
+func (f *inputFill) read(e *Engine, from connector.Positions) {
+	f.at = from.Clone()
 	f.feed = newFeed(e)
 	fd, conn, until := f.feed, f.src.conn, f.until.Clone()
 	if h, ok := conn.(connector.History); ok {
@@ -212,7 +219,7 @@ func (e *Engine) fillDue() bool {
 }
 
 func (e *Engine) canFill(j *job) bool {
-	if j.state != Backfilling || j.fill == nil {
+	if j.state != Backfilling || j.fill == nil || e.full() {
 		return false
 	}
 	if !j.fill.started {
@@ -270,9 +277,21 @@ type chunk struct {
 	pos  []byte
 	last bool // the input is read
 	read int64
+
+	taken *feed               // where it came from, if from a source
+	at    connector.Positions // of that source, behind it
+	after func()              // to do when the chunk is done
 }
 
-// fillChunk runs the job alone over a piece of its history.
+// undo puts back what was taken.
+func (p *chunk) undo() {
+	if p.taken != nil {
+		p.taken.unget()
+	}
+}
+
+// fillChunk runs the job alone over a piece of its history. A chunk that outgrows
+// the memory, or takes long, is undone and made smaller.
 func (e *Engine) fillChunk(j *job) {
 	start := time.Now()
 	var parts []*chunk
@@ -294,7 +313,7 @@ func (e *Engine) fillChunk(j *job) {
 		parts = append(parts, p)
 	}
 	ctx := e.stepContext()
-	out, late, err := e.run(j, ctx, func() error {
+	out, late, err := e.run(j, ctx, 0, func() error {
 		for _, p := range parts {
 			if err := j.push(p.f.in, p.c); err != nil {
 				return err
@@ -309,15 +328,22 @@ func (e *Engine) fillChunk(j *job) {
 		return nil
 	})
 	if err != nil {
-		e.fail(j, err)
+		for _, p := range parts {
+			p.undo()
+		}
+		e.chunkFailed(j, parts, err)
 		return
 	}
+	j.commit()
 	j.fill.started = true
 	e.changed = true
 	for _, p := range parts {
 		p.f.done += p.read
 		if p.pos != nil {
 			p.f.pos = p.pos
+		}
+		if p.after != nil {
+			p.after()
 		}
 		if p.last {
 			p.f.close()
@@ -333,17 +359,53 @@ func (e *Engine) fillChunk(j *job) {
 	if late != nil && late.rows > 0 {
 		e.pending(j.late.obj.ID, late)
 	}
-	switch ms := time.Since(start).Milliseconds(); {
-	case ms > 2*chunkGoal:
-		j.fill.rows = max(j.fill.rows/2, 256)
-	case ms < chunkGoal/2:
-		j.fill.rows = min(j.fill.rows*2, chunkMax)
-	}
+	j.fill.fit(time.Since(start).Milliseconds(), j.budget.spent() < e.stepBudget()/4)
 	if whole {
 		j.state = Running
 		e.endFill(j)
 		e.dirtyJobs()
 		e.poke()
+	}
+}
+
+// fit sets how many rows the next chunk has.
+func (f *fill) fit(ms int64, small bool) {
+	switch {
+	case ms > 2*chunkGoal:
+		f.rows = max(f.rows/2, 1)
+		if ms > 10*chunkGoal {
+			f.rows = max(int(int64(f.rows)*2*chunkGoal/ms), 1)
+		}
+	case ms < chunkGoal/2 && small:
+		f.rows = min(f.rows*2, chunkMax)
+	}
+}
+
+// chunkFailed ends the job whose chunk could not be done, or makes the next one
+// smaller. The chunk was undone.
+func (e *Engine) chunkFailed(j *job, parts []*chunk, err error) {
+	s, ok := err.(*stop)
+	if !ok || s.kind == stopJob {
+		e.endPart(j, err)
+		return
+	}
+	if s.kind != stopMemory { // the engine ends
+		return
+	}
+	rows := 0
+	for _, p := range parts {
+		rows = max(rows, p.c.rows)
+	}
+	if rows <= 1 || e.store == nil {
+		e.endPart(j, s.err)
+		return
+	}
+	j.fill.rows = max(1, min(j.fill.rows, rows)/2)
+	for _, p := range parts {
+		if f := p.f; f.src != nil && f.feed.larger(j.fill.rows) {
+			e.fetchRows.Store(int64(j.fill.rows))
+			f.reopen(e)
+		}
 	}
 }
 
@@ -428,33 +490,49 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill) (*chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &chunk{f: f, c: &change{}}
+	p := &chunk{f: f, c: &change{}, taken: f.feed}
+	var resets []fetched
+	at := f.at.Clone()
 	for _, it := range items {
 		if it.reset != "" {
-			j.notices = append(j.notices, Notice{"NOTICE", sqlerr.New("00000",
-				"source %q: history is gone: partition %d: %s", f.src.obj.Name, it.part, it.reset)})
+			resets = append(resets, it)
+		}
+		if !it.started {
+			at[it.part] = it.next
 		}
 		p.c.add(it.batch)
 		p.read += int64(it.rows + len(it.dead))
 	}
-	if !end {
-		return p, nil
+	left := int64(-1)
+	if end {
+		left = gap(f.until, f.src.positions())
+		p.last = left == 0
 	}
-	now := f.src.positions()
-	left := gap(f.until, now)
-	if left == 0 {
-		p.last = true
-		return p, nil
+	p.after = func() {
+		f.at = at
+		for _, it := range resets {
+			j.notices = append(j.notices, Notice{"NOTICE", sqlerr.New("00000",
+				"source %q: history is gone: partition %d: %s", f.src.obj.Name, it.part, it.reset)})
+		}
+		if left <= 0 {
+			return
+		}
+		f.round++
+		if !f.held && (left <= joinGap || f.round >= joinRounds) {
+			f.held = true
+			f.src.hold++
+		}
+		from := f.until
+		f.feed.close()
+		f.open(e, from)
 	}
-	f.round++
-	if !f.held && (left <= joinGap || f.round >= joinRounds) {
-		f.held = true
-		f.src.hold++
-	}
-	from := f.until
-	f.feed.close()
-	f.open(e, from)
 	return p, nil
+}
+
+// reopen reads anew from where the backfill stands, in smaller pieces.
+func (f *inputFill) reopen(e *Engine) {
+	f.feed.close()
+	f.read(e, f.at.Clone())
 }
 
 // takeNotices returns what the backfill has to say to its client, once.

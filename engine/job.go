@@ -38,14 +38,47 @@ type job struct {
 	errTime int64
 
 	// of the running step
-	budget   budget
+	budget   *budget
 	out      change
 	lateRows []exec.LateRows
+	saved    jobCounts // what it was before
+	counted  func()    // at the commit: counts its late rows
 
 	rules   *lateRules
 	lateOps map[int]LateCount // by node of the plan
 
 	rowsIn, rowsOut, nanos int64
+}
+
+// jobCounts is what a step changes in a job beside its tables, in order to put it
+// back.
+type jobCounts struct {
+	wm              int64
+	inputs          []int64 // their watermarks
+	rowsIn, rowsOut int64
+	kept            kept // of its late rows
+}
+
+func (j *job) save() {
+	s := jobCounts{wm: j.wm, rowsIn: j.rowsIn, rowsOut: j.rowsOut}
+	for _, in := range j.inputs {
+		s.inputs = append(s.inputs, in.wm)
+	}
+	if j.late != nil && j.late.kept != nil {
+		s.kept = *j.late.kept
+	}
+	j.saved = s
+}
+
+func (j *job) putBack() {
+	s := &j.saved
+	j.wm, j.rowsIn, j.rowsOut = s.wm, s.rowsIn, s.rowsOut
+	for i, in := range j.inputs {
+		in.wm = s.inputs[i]
+	}
+	if j.late != nil && j.late.kept != nil {
+		*j.late.kept = s.kept
+	}
 }
 
 // input is a relation that a job reads, with the Scan nodes that read it.
@@ -70,12 +103,12 @@ func (e *Engine) newJob(o *catalog.Object) (*job, error) {
 		Env:     e.currentCatalog().Env,
 		Workers: e.opts.Workers,
 		States:  j.tables,
-		Limit:   max(e.opts.MemoryLimit, leastBudget),
 		Output: func(b *delta.Batch) error {
 			j.out.add(b)
-			return j.budget.spend(j, batchBytes(b))
+			return j.budget.spend(batchBytes(b))
 		},
-		Check: func() error { return j.budget.look(j) },
+		Stop:  func() error { return j.budget.stopped() },
+		Check: func(grown int64) error { return j.budget.look(grown) },
 		Late:  func(l exec.LateRows) error { j.lateRows = append(j.lateRows, l); return nil },
 	})
 	if err != nil {
@@ -173,6 +206,8 @@ func (j *job) advance(in *input, wm int64) {
 
 // begin, commit and rollback are those of the job's part of a step.
 func (j *job) begin() {
+	j.save()
+	j.counted = nil
 	j.out, j.lateRows = change{}, nil
 	j.tables.begin()
 	if j.rel != nil {
@@ -192,6 +227,9 @@ func (j *job) commit() {
 	if j.late != nil {
 		j.late.commit()
 	}
+	if j.counted != nil {
+		j.counted()
+	}
 }
 
 func (j *job) rollback() {
@@ -203,17 +241,16 @@ func (j *job) rollback() {
 	if j.late != nil {
 		j.late.rollback()
 	}
+	j.putBack()
 }
 
-// run is the job's part of a step: feed pushes its input. What it changed is
-// committed; after an error nothing is changed.
-func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *change, err error) {
+// run is the job's part of a step, or a chunk of its backfill: feed pushes its
+// input. What it changed is to be committed or rolled back by the caller; after an
+// error nothing is changed. The step has grown by grown bytes so far. An error of
+// type *stop says that nothing is wrong with the job itself.
+func (e *Engine) run(j *job, ctx *expr.Context, grown int64, feed func() error) (out, late *change, err error) {
 	start := time.Now()
-	wms := make([]int64, len(j.inputs))
-	for i, in := range j.inputs {
-		wms[i] = in.wm
-	}
-	j.budget = e.newBudget(j)
+	j.budget = e.newBudget(j, grown)
 	j.begin()
 	e.open = append(e.open, j)
 	defer func() {
@@ -221,13 +258,13 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 			e.opts.Log.Error("panic in a job", "job", j.obj.Name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = sqlerr.New(sqlerr.Internal, "internal error: %v", r)
 		}
-		e.open = e.open[:0]
+		e.open = e.open[:len(e.open)-1]
 		if err != nil {
 			j.rollback()
-			for i, in := range j.inputs {
-				in.wm = wms[i]
-			}
 			out, late = nil, nil
+			if why := j.budget.why.Load(); why != nil {
+				err = why
+			}
 		}
 		j.out, j.lateRows = change{}, nil
 		j.nanos += time.Since(start).Nanoseconds()
@@ -247,10 +284,9 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	all := j.out
 	out = all.consolidate()
 	if j.rel != nil {
-		j.budget.next = j.budget.out
 		for _, b := range out.batches { // what it becomes in the view counts too
 			if err = j.rel.apply(&change{batches: []*delta.Batch{b}, rows: b.N}); err == nil {
-				err = j.budget.spend(j, batchBytes(b)/2)
+				err = j.budget.look(j.tables.grown())
 			}
 			if err != nil {
 				return nil, nil, err
@@ -261,8 +297,7 @@ func (e *Engine) run(j *job, ctx *expr.Context, feed func() error) (out, late *c
 	if err != nil {
 		return nil, nil, err
 	}
-	j.commit()
-	count()
+	j.counted = count
 	j.rowsOut += int64(out.rows)
 	e.grown += out.rows
 	j.wm = max(j.wm, e.outWatermark(j))

@@ -81,7 +81,7 @@ func newBatchOf(o *catalog.Object) *delta.Batch {
 }
 
 // keepDead adds dead letters to a source's relation.
-func (e *Engine) keepDead(s *source, rows []deadRow, now int64) *change {
+func (e *Engine) keepDead(a *attempt, s *source, rows []deadRow, now int64) *change {
 	c := &change{}
 	b := newBatchOf(s.dead.obj)
 	for _, d := range rows {
@@ -96,16 +96,12 @@ func (e *Engine) keepDead(s *source, rows []deadRow, now int64) *change {
 		}
 	}
 	c.add(b)
-	s.dead.begin()
-	bytes := s.dead.kept.bytes
-	err := s.dead.keep(c, now)
-	if err != nil {
-		s.dead.rollback()
-		s.dead.kept.bytes = bytes
+	a.join(s.dead)
+	if err := s.dead.keep(c, now); err != nil {
 		e.opts.Log.Error("dead letters could not be kept", "source", s.obj.Name, "rows", len(rows), "error", err)
+		a.leave(s.dead)
 		return &change{}
 	}
-	s.dead.commit()
 	return c
 }
 

@@ -124,9 +124,9 @@ func (e *Engine) guard(fn func()) {
 				}()
 			}
 			err := sqlerr.New(sqlerr.Internal, "internal error: %v", r)
+			e.running.Store(nil)
 			e.lose(err)
-			e.dml.answer(err)
-			e.dml = &pendingDML{}
+			e.answerAll(err)
 		}
 	}()
 	fn()
@@ -134,6 +134,7 @@ func (e *Engine) guard(fn func()) {
 
 // round takes the commands that wait, then does one piece of each kind of work.
 func (e *Engine) round() {
+	e.takeHeld()
 	for n := 0; n < 1024; n++ {
 		select {
 		case c := <-e.cmds:
@@ -144,8 +145,7 @@ func (e *Engine) round() {
 		break
 	}
 	if e.Err() != nil {
-		e.dml.answer(e.Err())
-		e.dml = &pendingDML{}
+		e.answerAll(e.Err())
 		return
 	}
 	if e.stepDue() {
@@ -155,9 +155,35 @@ func (e *Engine) round() {
 	e.maintain()
 }
 
+// answerAll tells all writers that wait for the loop.
+func (e *Engine) answerAll(err error) {
+	for _, p := range e.inflight {
+		p.finish(err)
+	}
+	e.dml.answer(err)
+	e.inflight, e.dml = nil, &pendingDML{}
+	e.takeHeld()
+}
+
+// takeHeld takes the writes that had to wait, if they no longer do.
+func (e *Engine) takeHeld() {
+	if len(e.held) == 0 || e.full() && e.Err() == nil {
+		return
+	}
+	held := e.held
+	e.held = nil
+	for _, c := range held {
+		e.take(c)
+	}
+}
+
 // take does one command. Writes gather for the next step; everything else sees
 // a finished epoch.
 func (e *Engine) take(c *command) {
+	if c.write != nil && e.full() && e.Err() == nil {
+		e.held = append(e.held, c)
+		return
+	}
 	if !c.state.CompareAndSwap(cmdQueued, cmdTaken) {
 		return
 	}
@@ -179,7 +205,7 @@ func (e *Engine) take(c *command) {
 
 // busy tells whether the loop has work without waiting for anything.
 func (e *Engine) busy() bool {
-	return e.Err() == nil && (e.stepDue() || e.fillDue())
+	return e.Err() == nil && (e.stepDue() || e.fillDue() || len(e.held) > 0 && !e.full())
 }
 
 // stepDue tells whether a step has something to do.

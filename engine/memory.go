@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/streamsql/streamsql/sql/sqlerr"
@@ -43,7 +44,9 @@ func (e *Engine) checkMemory() {
 	if dirty > e.opts.MemoryLimit/4 {
 		e.urgent = true
 	}
-	if used <= e.opts.MemoryLimit {
+	// What a step takes must find room above it.
+	high := e.opts.MemoryLimit / 4 * 3
+	if used <= high {
 		return
 	}
 	e.grown = 1 // look again soon
@@ -54,79 +57,120 @@ func (e *Engine) checkMemory() {
 	var tables []state.Table
 	e.eachTable(func(_ uint32, t state.Table) { tables = append(tables, t) })
 	slices.SortFunc(tables, func(a, b state.Table) int { return cmp.Compare(b.Bytes(), a.Bytes()) })
-	need := used - e.opts.MemoryLimit/10*9
+	need := used - high/10*9
 	for _, t := range tables {
 		if need <= 0 {
 			break
 		}
-		need -= t.Evict(min(need, t.Bytes()))
+		n := t.Evict(min(need, t.Bytes()))
+		need -= n
+		e.used -= n
 	}
 	if need > 0 && dirty > 0 {
 		e.urgent = true
 	}
-}
-
-// budget bounds what one job adds to the memory in one step: with a data
-// directory half of the limit, as nothing can be evicted before the step's end.
-type budget struct {
-	limit  int64
-	before int64 // of the job's tables
-	out    int64 // bytes of its output so far
-	next   int64 // of out: when to look at the tables again
-	alone  bool  // one worker: while it puts rows out, nobody writes the tables
-}
-
-func (e *Engine) newBudget(j *job) budget {
-	b := budget{limit: max(e.opts.MemoryLimit/2, leastBudget), before: j.bytes(), alone: e.opts.Workers == 1}
-	if e.store == nil {
-		b.limit = max(e.opts.MemoryLimit-e.used, e.opts.MemoryLimit/8)
+	if need > 0 && dirty == 0 && e.ck == nil && e.used > e.opts.MemoryLimit { // readers hold what could go
+		e.limitPins(e.used, e.opts.MemoryLimit)
 	}
-	return b
+}
+
+// budget bounds what a step adds to the memory, until it can be made durable and
+// evicted: the rows on their way and the state that grows. Workers ask it.
+type budget struct {
+	e     *Engine
+	j     *job
+	limit int64 // bytes that are left to the job
+	out   atomic.Int64
+	told  atomic.Int64 // growth of the state, as last heard
+	long  atomic.Bool  // it was said that the step takes long
+	start time.Time
+	why   atomic.Pointer[stop] // it has ended the job's part
 }
 
 const (
-	budgetStep  = 1 << 20  // bytes
-	leastBudget = 32 << 20 // bytes that a step may take under any limit
+	leastBudget = 32 << 20        // bytes that a step may take under any limit
+	longStep    = 5 * time.Second // when the log is told
 )
 
-// spend counts output; 53200 when the step has become too large.
-func (b *budget) spend(j *job, n int64) error {
-	if b.out += n; b.out < b.next {
-		return nil
+// stepBudget is how many bytes a step may take. With a data directory that is what
+// dirty state leaves: see checkMemory.
+func (e *Engine) stepBudget() int64 {
+	if e.store != nil {
+		return max(e.opts.MemoryLimit/4, leastBudget)
 	}
-	b.next = b.out + budgetStep
-	return b.look(j)
+	return max(e.opts.MemoryLimit-e.used, e.opts.MemoryLimit/8)
 }
 
-// look compares what the step has taken with what it may take.
-func (b *budget) look(j *job) error {
-	var grown int64
-	if b.alone {
-		grown = j.bytes() - b.before
-	}
-	if grown+b.out <= b.limit {
-		return nil
-	}
-	return sqlerr.New(sqlerr.OutOfMemory, "out of memory").
-		WithDetail("A step of %s %q came to %d bytes of rows and %d bytes of state; it may take %d.", j.obj.Kind, j.obj.Name, b.out, grown, b.limit).
-		WithHint("A join with too few conditions multiplies its inputs. --memory sets the limit.")
+func (e *Engine) newBudget(j *job, grown int64) *budget {
+	return &budget{e: e, j: j, limit: e.stepBudget() - grown, start: time.Now()}
 }
 
-// bytes is the memory of a job's tables and its view's rows.
-func (j *job) bytes() int64 {
-	n := j.tables.bytes()
-	if j.rel != nil {
-		for _, a := range j.rel.all() {
-			n += a.tree.Bytes()
-		}
+// spent is what the job's part has taken.
+func (b *budget) spent() int64 {
+	n := b.out.Load() + b.j.tables.grown()
+	if b.j.rel != nil {
+		n += b.j.rel.grown()
 	}
 	return n
+}
+
+// spend counts output.
+func (b *budget) spend(n int64) error {
+	b.out.Add(n)
+	return b.held()
+}
+
+// look takes the growth of the state; an error ends the job's part.
+func (b *budget) look(grown int64) error {
+	b.told.Store(grown)
+	if err := b.stopped(); err != nil {
+		return err
+	}
+	return b.held()
+}
+
+func (b *budget) held() error {
+	out, grown := b.out.Load(), b.told.Load()
+	if b.j.rel != nil {
+		grown += b.j.rel.grown()
+	}
+	if out+grown <= b.limit {
+		return nil
+	}
+	return b.end(&stop{kind: stopMemory, job: b.j, err: sqlerr.New(sqlerr.OutOfMemory, "out of memory").
+		WithDetail("A step of %s %q came to %d bytes of rows and %d bytes of state; it may take %d.", b.j.obj.Kind, b.j.obj.Name, out, grown, b.limit).
+		WithHint("A join with too few conditions multiplies its inputs. --memory sets the limit.")})
+}
+
+// stopped tells whether someone wants the job's part to end.
+func (b *budget) stopped() error {
+	if s := b.e.stopNow(b.j); s != nil {
+		return b.end(s)
+	}
+	if d := time.Since(b.start); d > longStep && b.long.CompareAndSwap(false, true) {
+		b.e.opts.Log.Warn("a step takes long; everything else waits for it", "job", b.j.obj.Name, "seconds", d.Seconds())
+	}
+	return nil
+}
+
+func (b *budget) end(s *stop) error {
+	b.why.CompareAndSwap(nil, s)
+	return s
+}
+
+// full tells whether what makes state has to wait for a checkpoint, which lets
+// dirty state be evicted: sources, backfills, writers.
+func (e *Engine) full() bool {
+	if e.store == nil || e.ck == nil && !e.urgent {
+		return false
+	}
+	return e.dirty > e.opts.MemoryLimit/2 || e.used > e.opts.MemoryLimit
 }
 
 // stepsHeld tells whether sources have to wait: for a checkpoint, as too much
 // state is dirty, or for a sink that is behind.
 func (e *Engine) stepsHeld() bool {
-	if e.store != nil && e.dirty > e.opts.MemoryLimit/2 && (e.ck != nil || e.urgent) {
+	if e.full() {
 		return true
 	}
 	for _, j := range e.order {

@@ -111,6 +111,15 @@ func (r *relation) rollback() {
 	}
 }
 
+// grown is by how many bytes the arrangements have grown in the running step.
+func (r *relation) grown() int64 {
+	n := r.main.tree.Grown()
+	for _, a := range r.index {
+		n += a.tree.Grown()
+	}
+	return n
+}
+
 // apply adds a consolidated change. A row whose weight would become negative is
 // XX000: then the change must be rolled back.
 func (r *relation) apply(c *change) error {

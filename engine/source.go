@@ -182,7 +182,8 @@ func (s *source) partition(p int32, first int64) *partition {
 // cut takes what the sources brought, about cutRows rows of each, and moves
 // positions and watermarks: all of it belongs to this one step. It returns the
 // most rows that it took of one source.
-func (e *Engine) cut(now int64, changes map[uint64]*change) (most int) {
+func (e *Engine) cut(a *attempt, rows int) (most int) {
+	now, changes := a.ctx.Now, a.changes
 	if e.stepsHeld() {
 		return 0
 	}
@@ -191,7 +192,7 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) (most int) {
 		if s.feed == nil || s.hold > 0 {
 			continue
 		}
-		items, end, err := s.feed.take(e.cutRows)
+		items, end, err := s.feed.take(rows)
 		c := &change{}
 		var dead []deadRow
 		for _, it := range items {
@@ -219,30 +220,58 @@ func (e *Engine) cut(now int64, changes map[uint64]*change) (most int) {
 			most = max(most, c.rows)
 		}
 		if len(dead) > 0 && s.dead != nil {
-			if d := e.keepDead(s, dead, now); d.rows > 0 {
-				changes[s.dead.obj.ID] = d
+			if d := e.keepDead(a, s, dead, now); d.rows > 0 {
+				a.add(s.dead.obj.ID, d)
 			}
 		}
 		if end {
-			s.ended = true
-			s.halt()
+			a.after = append(a.after, func() {
+				s.ended = true
+				s.halt()
+			})
 		}
 		if err != nil {
-			e.sourceFailed(s, err)
+			a.after = append(a.after, func() { e.sourceFailed(s, err) })
 		}
 		s.moveWatermark(now)
 	}
 	return most
 }
 
-// fitCut sets how many rows the next step takes, by how long this one was at it.
-func (e *Engine) fitCut(rows int, took time.Duration) {
+// save returns a function that puts the source back where it stands, and what was
+// taken of its feed.
+func (s *source) save() func() {
+	was, f := *s, s.feed
+	was.parts = maps.Clone(s.parts)
+	for p, x := range s.parts {
+		c := *x
+		c.marker = x.marker.clone()
+		was.parts[p] = &c
+	}
+	if f != nil {
+		f.accept()
+	}
+	return func() {
+		hold := s.hold
+		*s = was
+		s.hold = hold
+		if f != nil {
+			f.unget()
+		}
+	}
+}
+
+// fitCut sets how many rows the next step takes, by how long this one was at it
+// and by how many bytes it grew.
+func (e *Engine) fitCut(rows int, took time.Duration, grown int64) {
 	switch {
-	case rows >= leastRows && took > 2*stepGoal:
+	case rows > leastRows && took > 2*stepGoal:
 		e.cutRows = max(min(e.cutRows, rows)/2, leastRows)
-	case rows >= e.cutRows && took < stepGoal/2:
+		e.reread(2 * e.cutRows)
+	case rows >= e.cutRows && took < stepGoal/2 && grown < e.stepBudget()/4:
 		e.cutRows = min(2*e.cutRows, stepRows)
 	}
+	e.fetchRows.Store(int64(e.cutRows))
 }
 
 // sourceFailed ends the jobs that read a source which cannot be read any more.

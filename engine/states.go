@@ -108,6 +108,15 @@ func (s *jobStates) err() error {
 	return nil
 }
 
+// grown is by how much the tables have grown in the running step.
+func (s *jobStates) grown() int64 {
+	var n int64
+	for _, t := range s.tables {
+		n += t.Grown()
+	}
+	return n
+}
+
 func (s *jobStates) bytes() int64 {
 	var n int64
 	for _, t := range s.tables {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"math/rand/v2"
-	"time"
 
 	"github.com/streamsql/streamsql/sql/exec"
 	"github.com/streamsql/streamsql/sql/expr"
@@ -18,37 +17,9 @@ func (e *Engine) stepContext() *expr.Context {
 	}
 }
 
-// step takes what the sources and the writers brought, runs it through every
-// dataflow once, and leaves all views at the next epoch.
-func (e *Engine) step() {
-	e.tick = false
-	ctx := e.stepContext()
-	dml := e.dml
-	e.dml = &pendingDML{}
-	dml.stepped = make(chan struct{})
-	if dml.pending() {
-		e.acks.put(dml)
-	}
-	changes := dml.changes
-	if changes == nil {
-		changes = map[uint64]*change{}
-	}
-	start := time.Now()
-	e.markTables(changes)
-	rows := e.cut(ctx.Now, changes)
-	for _, j := range e.order {
-		if j.active() {
-			e.stepJob(j, ctx, changes)
-		}
-	}
-	e.epoch++
-	e.changed = true
-	e.fitCut(rows, time.Since(start))
-	close(dml.stepped)
-}
-
-// stepJob runs one job's part of the step, and adds its change to changes.
-func (e *Engine) stepJob(j *job, ctx *expr.Context, changes map[uint64]*change) {
+// stepJob runs one job's part of the step, and adds its change to the step's. It
+// returns why the whole step has to end.
+func (e *Engine) stepJob(a *attempt, j *job) *stop {
 	type work struct {
 		in *input
 		c  *change
@@ -56,7 +27,11 @@ func (e *Engine) stepJob(j *job, ctx *expr.Context, changes map[uint64]*change) 
 	var todo []work
 	moved := false
 	for _, in := range j.inputs {
-		if c := changes[in.relation]; c != nil && c.rows > 0 {
+		if a.down[in.relation] {
+			a.down[j.obj.ID] = true // it will be STALE
+			return nil
+		}
+		if c := a.changes[in.relation]; c != nil && c.rows > 0 {
 			if in.fill != nil {
 				c = in.fill.passed(c)
 			}
@@ -67,22 +42,39 @@ func (e *Engine) stepJob(j *job, ctx *expr.Context, changes map[uint64]*change) 
 		moved = moved || j.state == Running && e.inputWatermark(j, in) > in.wm
 	}
 	if len(todo) == 0 && !moved {
-		return
-	}
-	out, late, err := e.run(j, ctx, func() error {
-		for _, w := range todo {
-			if err := j.push(w.in, w.c); err != nil {
-				return err
-			}
-		}
-		e.advanceInputs(j)
 		return nil
-	})
-	if err != nil {
-		e.fail(j, err)
-		return
 	}
-	e.deliver(j, out, late, changes)
+	var out, late *change
+	err := a.in.failing[j]
+	if err == nil {
+		out, late, err = e.run(j, a.ctx, a.grown, func() error {
+			for _, w := range todo {
+				if err := j.push(w.in, w.c); err != nil {
+					return err
+				}
+			}
+			e.advanceInputs(j)
+			return nil
+		})
+	}
+	if err != nil {
+		if s, ok := err.(*stop); ok && s.kind != stopJob {
+			return s
+		}
+		a.down[j.obj.ID] = true
+		a.failed = append(a.failed, jobPart{j: j, err: err})
+		return nil
+	}
+	a.begun = append(a.begun, j)
+	a.grown += j.budget.spent()
+	a.done = append(a.done, jobPart{j: j, out: out})
+	if j.rel != nil && out.rows > 0 {
+		a.changes[j.obj.ID] = out
+	}
+	if late != nil && late.rows > 0 {
+		a.add(j.late.obj.ID, late)
+	}
+	return nil
 }
 
 // advanceInputs moves the watermarks of a job's inputs. While it is backfilled
@@ -93,22 +85,6 @@ func (e *Engine) advanceInputs(j *job) {
 	}
 	for _, in := range j.inputs {
 		j.advance(in, e.inputWatermark(j, in))
-	}
-}
-
-// deliver hands a job's change to those who read it.
-func (e *Engine) deliver(j *job, out, late *change, changes map[uint64]*change) {
-	if j.sink != nil && out.rows > 0 {
-		if err := j.sink.write(e.epoch+1, out); err != nil {
-			e.fail(j, err)
-			return
-		}
-	}
-	if j.rel != nil && out.rows > 0 {
-		changes[j.obj.ID] = out
-	}
-	if late != nil && late.rows > 0 {
-		changes[j.late.obj.ID] = late
 	}
 }
 

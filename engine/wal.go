@@ -17,14 +17,14 @@ const recordVersion = 2
 
 const recordHead = 1 + 8 + 8
 
-// logWrites appends a transaction to the log. It is durable when acked.
-func (e *Engine) logWrites(t *tx) error {
+// record makes the record of a transaction; nil: there is nothing to log. Its head
+// is filled in by logAll.
+func (e *Engine) record(t *tx) ([]byte, error) {
 	if e.log == nil {
-		return nil
+		return nil, nil
 	}
-	rec := append(make([]byte, 0, 256), recordVersion)
-	rec = binary.LittleEndian.AppendUint64(rec, e.epoch+1)
-	rec = binary.LittleEndian.AppendUint64(rec, uint64(e.clock.now()))
+	rec := make([]byte, recordHead, 256)
+	rec[0] = recordVersion
 	for _, p := range t.ordered() {
 		var names []string
 		for _, c := range p.rel.obj.Columns {
@@ -35,23 +35,37 @@ func (e *Engine) logWrites(t *tx) error {
 			rec = append(rec, make([]byte, 12)...)
 			var err error
 			if rec, err = delta.AppendIPC(rec, names, b); err != nil {
-				return err
+				return nil, err
 			}
 			binary.LittleEndian.PutUint64(rec[at:], p.rel.obj.ID)
 			binary.LittleEndian.PutUint32(rec[at+8:], uint32(len(rec)-at-12))
 		}
 	}
 	if len(rec) == recordHead {
-		return nil
+		return nil, nil
 	}
-	seq, err := e.log.Append(rec)
-	if err != nil {
-		if sqlerr.From(err).Code != "54000" { // too large a record harms nothing but itself
-			e.lose(err)
+	return rec, nil
+}
+
+// logAll appends the transactions of a step that can stand to the log. They are
+// durable when acked.
+func (e *Engine) logAll(a *attempt) error {
+	for _, p := range a.in.writes {
+		if p.record == nil {
+			continue
 		}
-		return err
+		binary.LittleEndian.PutUint64(p.record[1:], e.epoch+1)
+		binary.LittleEndian.PutUint64(p.record[9:], uint64(a.ctx.Now))
+		seq, err := e.log.Append(p.record)
+		if err != nil {
+			if sqlerr.From(err).Code != "54000" { // too large a record harms nothing but itself
+				e.lose(err)
+			}
+			return err
+		}
+		e.logSeq, a.seq = seq, seq
+		p.record = nil
 	}
-	e.logSeq, e.dml.seq = seq, seq
 	return nil
 }
 

@@ -5,7 +5,7 @@ import "bytes"
 // Evict replaces leaves that the durable state has as they are by stubs, until
 // about n bytes are free, and returns the bytes freed. It goes round the tree as
 // a clock's hand does, and passes over a leaf that was used since it last came
-// by. Cursors over the tree end.
+// by. Pages that a snapshot holds stay. Cursors over the tree end.
 func (t *Tree) Evict(n int64) int64 {
 	if t.reader == nil || n <= 0 {
 		return 0
@@ -13,7 +13,7 @@ func (t *Tree) Evict(n int64) int64 {
 	before := t.bytes
 	defer func() { t.begun += t.bytes - before }()
 	if t.root.isLeaf() {
-		if len(t.root.ws) > 0 && t.root.mod <= t.durable {
+		if len(t.root.ws) > 0 && t.root.mod <= t.durable && (t.root.gen == t.gen || t.pins.Load() == 0) {
 			t.edits++
 			t.root = t.stubOf(t.root)
 		}
@@ -48,6 +48,7 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 			c = t.sweep(k, from, want)
 		case k.hot:
 			k.hot = false
+		case k.gen < t.gen && t.pins.Load() > 0: // a snapshot would hold it all the same
 		case k.mod <= t.durable:
 			t.hand = append(t.hand[:0], k.key(len(k.ends)-1)...)
 			c = t.stubOf(k)

@@ -33,9 +33,10 @@ type HashOptions struct {
 // misses of the cache overlap). Large tables are cut into 256 segments, which
 // grow one at a time and at different loads: no step pays for all of it.
 type Hash struct {
-	segs    []segment
-	segBits uint
-	seed    uint64
+	segs      []segment
+	segBits   uint
+	seed      uint64
+	slotBytes int64
 
 	words, inline, stride int // in words; inline words come behind the head
 	chunks                [][]uint64
@@ -103,6 +104,7 @@ func NewHash(o HashOptions) *Hash {
 	h := &Hash{loaded: o.Loaded, words: o.Words, inline: (in + 8) / 8, seed: rand.Uint64()}
 	h.stride = headWords + h.inline + h.words
 	h.segs = []segment{newSegment(firstSlots, 0)}
+	h.slotBytes = firstSlots * 8
 	h.step = 1
 	return h
 }
@@ -395,6 +397,7 @@ func (h *Hash) grow(s *segment) {
 		for i := range h.segs {
 			h.segs[i] = newSegment(2*len(old)/256, i)
 		}
+		h.slotBytes += int64(len(old)) * 8
 	} else {
 		i := 0
 		if h.segBits > 0 {
@@ -406,6 +409,7 @@ func (h *Hash) grow(s *segment) {
 			}
 		}
 		*s = newSegment(2*len(old), i)
+		h.slotBytes += int64(len(old)) * 8
 	}
 	for _, v := range old {
 		if v == 0 {
@@ -482,10 +486,7 @@ func (h *Hash) Len() int { return h.live + h.evicted }
 func (h *Hash) Bytes() int64 {
 	n := int64(int(h.rows)-len(h.freeRows))*int64(h.stride*8) + h.ar.used
 	n += int64(len(h.jrows))*8 + int64(len(h.jpre))*8
-	for i := range h.segs {
-		n += int64(len(h.segs[i].slots)) * 8
-	}
-	return n + h.cap.mem()
+	return n + h.slotBytes + h.cap.mem()
 }
 
 // Has tells whether there is an entry in a row, which may be any number that was

@@ -30,7 +30,7 @@ type preimages struct {
 	fresh   []int32  // rows with a tail made in this step
 	dead    []ref    // blocks to free if the step stays
 	deleted []int32
-	live0   int // live at the start of the step
+	live0   int   // live at the start of the step
 	begun   int64 // bytes then, and what was read back or evicted since
 }
 

@@ -191,8 +191,9 @@ func checkParams(symbol string, t reflect.Type, from int, params []types.Type, s
 }
 
 // Call evaluates the function over n rows of args. The first failing row ends
-// it with a *CallError.
-func (b *BoundScalar) Call(args []*delta.Vec, n int) (out *delta.Vec, err error) {
+// it with a *CallError. stop, when not nil, is asked every few rows whether to go
+// on; its error ends it too.
+func (b *BoundScalar) Call(args []*delta.Vec, n int, stop func() error) (out *delta.Vec, err error) {
 	out = delta.NewVec(b.result, n)
 	c := newCaller(b.fn, 0, b.params)
 	get := getter(b.result, b.fn.Type().Out(0))
@@ -202,6 +203,11 @@ rows:
 			if b.StrictOnNull[a] && v.Null(i) {
 				out.AppendNull()
 				continue rows
+			}
+		}
+		if stop != nil && i&15 == 0 {
+			if err := stop(); err != nil {
+				return nil, err
 			}
 		}
 		res, err := c.call(b.symbol, args, i)

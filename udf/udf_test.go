@@ -107,7 +107,7 @@ func TestScalarTypes(t *testing.T) {
 			t.Errorf("%s: %v", c.symbol, err)
 			continue
 		}
-		out, err := b.Call(c.args, c.args[0].N)
+		out, err := b.Call(c.args, c.args[0].N, nil)
 		if err != nil || texts(out) != c.want {
 			t.Errorf("%s: %s, %v, want %s", c.symbol, texts(out), err, c.want)
 		}
@@ -124,7 +124,7 @@ func TestStrict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := b.Call([]*delta.Vec{vec(t, of(types.Int8), "NULL")}, 1)
+		out, err := b.Call([]*delta.Vec{vec(t, of(types.Int8), "NULL")}, 1, nil)
 		if want := map[bool]string{false: "1", true: "NULL"}[strict]; err != nil || texts(out) != want {
 			t.Errorf("strict %v: %s, %v", strict, texts(out), err)
 		}
@@ -153,13 +153,13 @@ func TestFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.Call([]*delta.Vec{vec(t, of(types.Int8), "1", "2", "0", "0")}, 4)
+		_, err = b.Call([]*delta.Vec{vec(t, of(types.Int8), "1", "2", "0", "0")}, 4, nil)
 		var ce *CallError
 		if !errors.As(err, &ce) || ce.Row != 2 {
 			t.Errorf("%s: %v, want row 2", symbol, err)
 		}
 		wantCode(t, err, "38000", text)
-		if out, err := b.Call([]*delta.Vec{vec(t, of(types.Int8), "5")}, 1); err != nil || texts(out) != "2" {
+		if out, err := b.Call([]*delta.Vec{vec(t, of(types.Int8), "5")}, 1, nil); err != nil || texts(out) != "2" {
 			t.Errorf("%s: afterwards %v", symbol, err)
 		}
 	}
@@ -167,12 +167,12 @@ func TestFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Call([]*delta.Vec{vec(t, of(types.Int8), "1")}, 1)
+	_, err = b.Call([]*delta.Vec{vec(t, of(types.Int8), "1")}, 1, nil)
 	wantCode(t, err, "38000", "not UTF-8")
 	if b, err = r.BindScalar("array", []types.Type{types.ArrayOf(types.Int8)}, of(types.Int8), false); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Call([]*delta.Vec{vec(t, types.ArrayOf(types.Int8), "{1,NULL}")}, 1)
+	_, err = b.Call([]*delta.Vec{vec(t, types.ArrayOf(types.Int8), "{1,NULL}")}, 1, nil)
 	wantCode(t, err, "38000", "element 2 of the array is NULL")
 }
 
@@ -304,7 +304,7 @@ func BenchmarkScalarCall(b *testing.B) {
 		v.AppendBytes([]byte("purchase"))
 	}
 	for b.Loop() {
-		if _, err := bound.Call([]*delta.Vec{v}, v.N); err != nil {
+		if _, err := bound.Call([]*delta.Vec{v}, v.N, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -146,16 +146,17 @@ func (d *Dataflow) Begin(ctx *expr.Context) {
 	if ctx == nil {
 		ctx = &expr.Context{}
 	}
-	if d.opts.Workers > 1 && ctx.Random != nil {
+	c := *ctx
+	c.Stop = d.opts.stopped
+	if random := ctx.Random; d.opts.Workers > 1 && random != nil {
 		var mu sync.Mutex
-		c, random := *ctx, ctx.Random
 		c.Random = func() float64 {
 			mu.Lock()
 			defer mu.Unlock()
 			return random()
 		}
-		ctx = &c
 	}
+	ctx = &c
 	d.step.ctx = ctx
 	d.step.seq++
 	d.stepRows = 0

@@ -108,7 +108,13 @@ type Options struct {
 	// Done, when closed, cancels the step with 57014. It is looked at once a
 	// batch; nil: never.
 	Done <-chan struct{}
-	// Check, when not nil, is asked every few batches, of any operator, whether the
-	// step may go on. Only a dataflow of one worker asks.
-	Check func() error
+	// Stop, when not nil, is asked often, by any worker, and within a batch by what may
+	// take long, whether the step is to end: its error is then the step's. It must be
+	// safe for several goroutines.
+	Stop func() error
+	// Check, when not nil, is asked every few batches, of any operator, and every few
+	// milliseconds whether the step may go on; not in Batch. grown is by how many
+	// bytes the state has grown in this step and what waits between workers. Any
+	// worker asks: it must be safe for several goroutines.
+	Check func(grown int64) error
 }

@@ -25,6 +25,9 @@ type worker struct {
 	cur  *inst // the instance that runs
 	last int64 // when it began to, or was returned to
 
+	asked int64        // when Options.Check was asked
+	grown atomic.Int64 // what it was told of this worker
+
 	queued int64        // bytes in the outboxes of this worker's exchanges
 	held   atomic.Int64 // bytes of state and outboxes, in Batch; else of outboxes
 }
@@ -63,6 +66,7 @@ type reader struct {
 type table interface {
 	Len() int
 	Bytes() int64
+	Grown() int64
 }
 
 // ownTables calls fn with the tables that the dataflow has to step itself: those
@@ -190,22 +194,45 @@ func (d *Dataflow) output(b *delta.Batch) error {
 	return d.opts.Output(b)
 }
 
-const checkEvery = 16 // batches between two calls of Options.Check
+// Options.Check is called when so many batches, or so much time, have gone by.
+const (
+	checkEvery = 16
+	checkAfter = 10 * time.Millisecond
+)
+
+// ask calls Options.Check.
+func (w *worker) ask() error {
+	w.checks, w.asked = 0, w.last
+	w.grown.Store(w.growth())
+	n := int64(0)
+	for _, v := range w.d.workers {
+		n += v.grown.Load()
+	}
+	return w.d.opts.Check(n)
+}
+
+// growth is by how many bytes the worker's state has grown in this step, with what
+// its exchanges and operators hold.
+func (w *worker) growth() int64 {
+	n := w.queued
+	for _, x := range w.insts {
+		for _, t := range x.tables {
+			n += t.Grown()
+		}
+	}
+	return n
+}
 
 // check ends the step when it was cancelled or holds too much.
 func (w *worker) check() error {
 	o := &w.d.opts
-	if w.checks++; o.Check != nil && w.checks%checkEvery == 0 && len(w.d.workers) == 1 {
-		if err := o.Check(); err != nil {
+	if w.checks++; o.Check != nil && !o.Batch && (w.checks >= checkEvery || w.last-w.asked > int64(checkAfter)) {
+		if err := w.ask(); err != nil {
 			return err
 		}
 	}
-	if o.Done != nil {
-		select {
-		case <-o.Done:
-			return sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to user request")
-		default:
-		}
+	if err := o.stopped(); err != nil {
+		return err
 	}
 	if o.Limit <= 0 {
 		return nil
@@ -235,6 +262,21 @@ func (w *worker) check() error {
 		return e.WithHint("Read less at a time, or raise the memory that a statement may use.")
 	}
 	return e.WithHint("Rows in flight between workers are more than the budget allows; look for a join that multiplies rows.")
+}
+
+// stopped is why a step is to end at once.
+func (o *Options) stopped() error {
+	if o.Done != nil {
+		select {
+		case <-o.Done:
+			return sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to user request")
+		default:
+		}
+	}
+	if o.Stop != nil {
+		return o.Stop()
+	}
+	return nil
 }
 
 // run works off what waits at level l.
@@ -301,6 +343,7 @@ func (w *worker) reset(wm []int64) {
 	}
 	w.queued = 0
 	w.held.Store(0)
+	w.grown.Store(0)
 	w.cur = nil
 	copy(w.wm, wm)
 }

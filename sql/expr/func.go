@@ -83,6 +83,9 @@ type Context struct {
 	Setting func(name string) (string, bool)
 	// Catalog answers the functions that look into it (pg_get_viewdef and such).
 	Catalog func(fn string, args []types.Datum) (types.Datum, error)
+	// Stop, when not nil, tells a function that takes long whether to give up, and
+	// with which error.
+	Stop func() error
 }
 
 // Arg is an argument: a column of N rows, or a constant in a column of one.
