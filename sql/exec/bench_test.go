@@ -268,3 +268,48 @@ func BenchmarkJoinUpdate(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*steps*delta.MaxRows/2), "ns/update")
 	b.ReportMetric(0, "ns/op")
 }
+
+// BenchmarkJoinInterval inserts rows with one match each within a second, under
+// watermarks: n keys, rows in order of time.
+func BenchmarkJoinInterval(b *testing.B) {
+	for _, keys := range []int{1, 1000, 100_000} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) {
+			cols := []plan.Column{column("k", types.Int8), column("ts", types.Timestamptz), column("v", types.Int8)}
+			l, r := scanOf(1, cols...), scanOf(2, cols...)
+			l.Time, r.Time = 2, 2
+			root := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Inner, LeftKey: []int{0}, RightKey: []int{0},
+				Inputs: []*plan.Node{l, r}, Out: append(cols[:3:3], cols...), Bounds: &plan.TimeBounds{Left: 1, Right: 1, Lo: -5, Hi: 5}}
+			col := func(i int) *expr.Expr { return &expr.Expr{Kind: expr.Col, Index: i, Type: types.Of(types.Int8)} }
+			root.Residual = less(col(1), callExpr("+(bigint,bigint)", types.Int8, col(4), constInt(6)))
+			d, err := Build(root, Options{Env: &expr.Env{}, Output: func(x *delta.Batch) error { return nil }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			const n = 1 << 20
+			for range b.N {
+				for from := 0; from < n; from += delta.MaxRows {
+					d.Begin(nil)
+					for _, s := range []*plan.Node{l, r} {
+						in := intCols(from, from+delta.MaxRows, 3, func(i, c int) int64 {
+							if c == 0 {
+								return int64(i*7919) % int64(keys)
+							}
+							return int64(i) * 10
+						})
+						in.Cols[1].T = types.Of(types.Timestamptz)
+						if err := d.Push(s, in); err != nil {
+							b.Fatal(err)
+						}
+						d.Advance(s, int64(from)*10-1000)
+					}
+					if err := d.Finish(); err != nil {
+						b.Fatal(err)
+					}
+					d.Commit()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(2*n*b.N), "ns/row")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

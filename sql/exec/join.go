@@ -77,6 +77,40 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if len(n.Inputs) != 2 || len(n.LeftKey) != len(n.RightKey) {
 		return nil, sqlerr.New(sqlerr.Internal, "the join of node %d is malformed", n.ID)
 	}
+	j, err := newSides(n, b)
+	if err != nil {
+		return nil, err
+	}
+	if n.Bounds != nil && !b.opts.Batch {
+		return newJoinInterval(j, b, worker)
+	}
+	for s := range j.side {
+		x := &j.side[s]
+		var ts []types.Type
+		for _, c := range x.key {
+			ts = append(ts, x.cols[c].Type)
+		}
+		h := b.hash(n, joinRows+s, worker, state.HashOptions{Words: rowsWords, Inline: keyRoom(ts)})
+		// Of the right side of a semi or anti join the weight is all that matters.
+		if x.pairs || s == 0 || j.residual != nil {
+			x.store = newRowStore(h, b.tree(n, joinTree+s, worker))
+		} else {
+			x.store = newRowStore(h, nil)
+		}
+		if x.lonely && j.residual != nil {
+			x.match = b.tree(n, joinMatch+s, worker)
+		}
+	}
+	j.initTime(b)
+	if b.opts.Batch {
+		j.batch = true
+		return &joinBatch{join: j}, nil
+	}
+	return j, nil
+}
+
+// newSides makes a join without its tables.
+func newSides(n *plan.Node, b *builder) (*join, error) {
 	j := &join{n: n, w: b.cur.w, step: b.step, out: rowsOut{cols: n.Out, step: b.step}}
 	l, r := &j.side[0], &j.side[1]
 	l.key, r.key = n.LeftKey, n.RightKey
@@ -93,37 +127,18 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	default:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "join %q is not supported", string(n.Kind))
 	}
-	wide := n.Kind != plan.Semi && n.Kind != plan.Anti
-	var err error
 	if n.Residual != nil {
+		var err error
 		if j.residual, err = b.compile(n.Residual); err != nil {
 			return nil, err
 		}
 	}
+	wide := n.Kind != plan.Semi && n.Kind != plan.Anti
 	for s := range j.side {
 		x := &j.side[s]
 		x.cols = n.Inputs[s].Out
 		x.nullSafe = n.NullSafe
 		x.pairs, x.wide = wide, wide
-		var ts []types.Type
-		for _, c := range x.key {
-			ts = append(ts, x.cols[c].Type)
-		}
-		h := b.hash(n, joinRows+s, worker, state.HashOptions{Words: rowsWords, Inline: keyRoom(ts)})
-		// Of the right side of a semi or anti join the weight is all that matters.
-		if wide || s == 0 || j.residual != nil {
-			x.store = newRowStore(h, b.tree(n, joinTree+s, worker))
-		} else {
-			x.store = newRowStore(h, nil)
-		}
-		if x.lonely && j.residual != nil {
-			x.match = b.tree(n, joinMatch+s, worker)
-		}
-	}
-	j.initTime(b)
-	if b.opts.Batch {
-		j.batch = true
-		return &joinBatch{join: j}, nil
 	}
 	return j, nil
 }

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -128,6 +129,9 @@ func describe(n *plan.Node, name func(uint64) string) string {
 			b.WriteString(" residual " + expr.String(n.Residual, col))
 		}
 		state = "rows of both sides"
+		if t := n.Bounds; t != nil {
+			b.WriteString(describeBounds(n, t))
+		}
 	case plan.Agg:
 		b.WriteString("Aggregate")
 		if len(n.Aggs) > 0 {
@@ -231,6 +235,18 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		b.WriteString("  [" + strings.Join(notes, "; ") + "]")
 	}
 	return b.String()
+}
+
+// describeBounds says how the times of a join's rows are bound to each other.
+func describeBounds(n *plan.Node, t *plan.TimeBounds) string {
+	s := " within " + n.Inputs[0].Out[t.Left].Name + " - " + n.Inputs[1].Out[t.Right].Name
+	switch {
+	case t.Lo == math.MinInt64:
+		return s + " <= " + duration(t.Hi)
+	case t.Hi == math.MaxInt64:
+		return s + " >= " + duration(t.Lo)
+	}
+	return s + " " + duration(t.Lo) + ".." + duration(t.Hi)
 }
 
 // columnOf names column i of n's input: of a join, of both.

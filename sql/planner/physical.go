@@ -24,6 +24,8 @@ type physical struct {
 	b   *binder
 	pos []int // scratch: position plus one of each column number
 	ad  bool  // ad-hoc: scans may look into indexes
+	// wanted are the columns whose watermark is of use above, by how much.
+	wanted map[int]int
 }
 
 // at makes column numbers positions of p's output while it runs fn.
@@ -246,6 +248,7 @@ func (y *physical) passOn(p, in *phys) {
 }
 
 func (y *physical) project(r *rel) *phys {
+	y.wantOf(r)
 	src := r.in[0]
 	// A projection of one row of VALUES is VALUES.
 	if src.op == opValues && len(src.rows) == 1 && len(src.out) == 0 {
@@ -381,6 +384,9 @@ func (y *physical) aggCalls(aggs []aggCall, out []int) []plan.AggCall {
 }
 
 func (y *physical) agg(r *rel) *phys {
+	for _, k := range r.keys {
+		y.want(k, 2)
+	}
 	in := y.build(r.in[0])
 	keys := alongside(in, r.keys)
 	in = y.exchange(in, keys)
@@ -432,6 +438,7 @@ func (y *physical) over(r *rel) *phys {
 }
 
 func (y *physical) window(r *rel) *phys {
+	y.want(r.win.TimeCol, 3)
 	in := y.build(r.in[0])
 	out := append(slices.Clone(in.out), r.made...)
 	p := y.node(plan.Window, out, in)

@@ -133,6 +133,7 @@ func (y *physical) join(r *rel) *phys {
 	case rt >= 0 && lt < 0 && r.kind == plan.Inner:
 		timed(rt, 1)
 	}
+	y.intervalJoin(p, l, rr, residual)
 	return p
 }
 

@@ -1,0 +1,234 @@
+package planner
+
+import (
+	"math"
+	"slices"
+
+	"github.com/streamsql/streamsql/sql/expr"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
+)
+
+// timeRange is how far the time of the left column may be from that of the right
+// one, µs.
+type timeRange struct {
+	left, right int
+	lo, hi      int64
+}
+
+// timeTerm is a column plus something between lo and hi µs.
+type timeTerm struct {
+	col    int
+	lo, hi int64
+}
+
+// timeBounds finds the columns of both sides whose times the conditions of a join
+// bind to each other. lt and rt are the columns that carry the watermarks, -1:
+// none. The ranges that it gives may be wider than the conditions, never narrower.
+func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, lt, rt int) (timeRange, bool) {
+	var all []timeRange
+	for _, c := range conds {
+		d, ok := y.timeDifference(c, ls, rs)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(all, func(o timeRange) bool { return o.left == d.left && o.right == d.right })
+		if i < 0 {
+			all = append(all, d)
+			continue
+		}
+		all[i].lo, all[i].hi = max(all[i].lo, d.lo), min(all[i].hi, d.hi)
+	}
+	best, most := timeRange{}, 0
+	for _, d := range all {
+		score := 1
+		if d.left == lt {
+			score += 4
+		}
+		if d.right == rt {
+			score += 4
+		}
+		if d.lo != math.MinInt64 && d.hi != math.MaxInt64 {
+			score += 2
+		}
+		if d.lo <= d.hi && score > most {
+			best, most = d, score
+		}
+	}
+	return best, most > 0
+}
+
+// timeDifference reads a comparison as bounds of left time - right time.
+func (y *physical) timeDifference(c *expr.Expr, ls, rs set) (timeRange, bool) {
+	d := timeRange{lo: math.MinInt64, hi: math.MaxInt64}
+	if c.Kind != expr.Call || len(c.Args) != 2 {
+		return d, false
+	}
+	fn := fnName(c.Fn)
+	if !slices.Contains([]string{"<", "<=", ">", ">=", "="}, fn) {
+		return d, false
+	}
+	l, r, lo, hi, ok := y.difference(c.Args[0], c.Args[1])
+	if !ok {
+		return d, false
+	}
+	// l - r fn something between lo and hi
+	if rs.has(l) && ls.has(r) {
+		l, r, lo, hi = r, l, -hi, -lo
+		fn = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}[fn]
+	}
+	if !ls.has(l) || !rs.has(r) {
+		return d, false
+	}
+	d.left, d.right = l, r
+	switch fn {
+	case "<":
+		d.hi = hi - 1
+	case "<=":
+		d.hi = hi
+	case ">":
+		d.lo = lo + 1
+	case ">=":
+		d.lo = lo
+	case "=":
+		d.lo, d.hi = lo, hi
+	}
+	return d, true
+}
+
+// difference reads the comparison of x and z as that of l - r with something
+// between lo and hi.
+func (y *physical) difference(x, z *expr.Expr) (l, r int, lo, hi int64, ok bool) {
+	if a, okA := y.timeTerm(x); okA {
+		if b, okB := y.timeTerm(z); okB && y.b.cols[a.col].typ.ID == y.b.cols[b.col].typ.ID {
+			// l + a compared with r + b
+			return a.col, b.col, b.lo - a.hi, b.hi - a.lo, true
+		}
+		return
+	}
+	// ts1 - ts2 compared with an interval, of which a month has 30 days here.
+	swapped := false
+	if isConst(y.b.fold(x)) {
+		x, z, swapped = z, x, true
+	}
+	z = y.b.fold(z)
+	if x.Kind != expr.Call || fnName(x.Fn) != "-" || len(x.Args) != 2 || !isConst(z) || z.Value.Null || z.Type.ID != types.Interval {
+		return
+	}
+	a, okA := y.timeTerm(x.Args[0])
+	b, okB := y.timeTerm(x.Args[1])
+	us, days, months := types.IntervalParts(z.Value.S)
+	if !okA || !okB || !smallInterval(us, days, months) || y.b.cols[a.col].typ.ID != y.b.cols[b.col].typ.ID {
+		return
+	}
+	v := us + int64(days)*dayMicros + int64(months)*30*dayMicros
+	// l + a - (r + b) compared with v
+	if swapped {
+		return b.col, a.col, -v + a.lo - b.hi, -v + a.hi - b.lo, true
+	}
+	return a.col, b.col, v + b.lo - a.hi, v + b.hi - a.lo, true
+}
+
+const dayMicros = 86_400_000_000
+
+// smallInterval tells whether an interval is short enough to reckon with.
+func smallInterval(us int64, days, months int32) bool {
+	const most = 1 << 58
+	return us < most && us > -most && days > -3_000_000 && days < 3_000_000 && months > -100_000 && months < 100_000
+}
+
+// timeTerm reads x as a timestamp column with constant intervals added to it.
+// Months vary in length, and so do days in a time zone.
+func (y *physical) timeTerm(x *expr.Expr) (timeTerm, bool) {
+	x = withoutRelabel(x)
+	if x.Kind == expr.Col {
+		id := y.b.cols[x.Index].typ.ID
+		return timeTerm{col: x.Index}, id == types.Timestamp || id == types.Timestamptz
+	}
+	if x.Kind != expr.Call || len(x.Args) != 2 {
+		return timeTerm{}, false
+	}
+	fn, a, v := fnName(x.Fn), x.Args[0], x.Args[1]
+	if fn == "+" && a.Type.ID == types.Interval {
+		a, v = v, a
+	}
+	if fn != "+" && fn != "-" || v.Type.ID != types.Interval || x.Type.ID != a.Type.ID {
+		return timeTerm{}, false
+	}
+	v = y.b.fold(v)
+	if !isConst(v) || v.Value.Null {
+		return timeTerm{}, false
+	}
+	t, ok := y.timeTerm(a)
+	us, days, months := types.IntervalParts(v.Value.S)
+	if !ok || !smallInterval(us, days, months) {
+		return timeTerm{}, false
+	}
+	lo := us + int64(days)*dayMicros
+	hi := lo
+	if days != 0 && x.Type.ID == types.Timestamptz {
+		lo, hi = lo-26*dayMicros/24, hi+26*dayMicros/24
+	}
+	if m := int64(months); m != 0 {
+		lo += min(m*28, m*31)*dayMicros - 2*dayMicros
+		hi += max(m*28, m*31)*dayMicros + 2*dayMicros
+	}
+	if fn == "-" {
+		lo, hi = -hi, -lo
+	}
+	return timeTerm{t.col, t.lo + lo, t.hi + hi}, true
+}
+
+// intervalJoin makes p, a join of l and r, one whose condition binds times, if
+// the watermark of a side can free rows by it, or nothing else narrows the pairs.
+func (y *physical) intervalJoin(p, l, r *phys, residual []*expr.Expr) {
+	n := p.n
+	col := func(q *phys) int {
+		if t := q.n.TimeCol(); t >= 0 {
+			return q.out[t]
+		}
+		return -1
+	}
+	lt, rt := col(l), col(r)
+	for i, k := range n.LeftKey {
+		if lt >= 0 && rt >= 0 && k == l.n.TimeCol() && n.RightKey[i] == r.n.TimeCol() && l.n.TimeEnd == r.n.TimeEnd {
+			return // joined by the time itself
+		}
+	}
+	d, ok := y.timeBounds(residual, setOf(l.out), setOf(r.out), lt, rt)
+	if !ok || len(n.LeftKey) > 0 && d.left != lt && d.right != rt {
+		return
+	}
+	n.Bounds = &plan.TimeBounds{Left: y.positions([]int{d.left}, l.out)[0], Right: y.positions([]int{d.right}, r.out)[0], Lo: d.lo, Hi: d.hi}
+	if lt < 0 || rt < 0 || d.left != lt || d.right != rt {
+		return
+	}
+	// Either time carries a watermark: see exec. A row that waits for a partner at
+	// any later time has none.
+	left := d.lo != math.MinInt64 && n.Kind != plan.Right && n.Kind != plan.Full
+	right := d.hi != math.MaxInt64 && (n.Kind == plan.Inner || n.Kind == plan.Right)
+	switch {
+	case right && (!left || y.wanted[rt] > y.wanted[lt]):
+		n.Time, n.TimeEnd = len(l.out)+r.n.Time, false
+	case left:
+		n.Time, n.TimeEnd = l.n.Time, false
+	}
+}
+
+// want remembers that the watermark of column id is of use above: more to the
+// degree that it is.
+func (y *physical) want(id, degree int) {
+	if y.wanted == nil {
+		y.wanted = map[int]int{}
+	}
+	y.wanted[id] = max(y.wanted[id], degree)
+}
+
+// wantOf passes on what is wanted of a projection's output to its input.
+func (y *physical) wantOf(r *rel) {
+	for i, x := range r.exprs {
+		if x.Kind == expr.Col {
+			y.want(x.Index, max(1, y.wanted[r.out[i]]))
+		}
+	}
+}
