@@ -69,8 +69,13 @@ func (e *Engine) checkMemory() {
 	if need > 0 && dirty > 0 {
 		e.urgent = true
 	}
-	if need > 0 && dirty == 0 && e.ck == nil && e.used > e.opts.MemoryLimit { // readers hold what could go
-		e.limitPins(e.used, e.opts.MemoryLimit)
+	if e.used > e.opts.MemoryLimit { // perhaps for what readers hold
+		for _, r := range e.relations {
+			for _, a := range r.all() {
+				pinned += a.tree.Kept()
+			}
+		}
+		e.limitPins(pinned, e.opts.MemoryLimit/4)
 	}
 }
 

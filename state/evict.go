@@ -20,6 +20,7 @@ func (t *Tree) Evict(n int64) int64 {
 		return before - t.bytes
 	}
 	t.edits++
+	t.kept = 0
 	// Twice round, for the first may find every leaf used, and from the middle.
 	for range 3 {
 		t.root = t.sweep(t.root, t.hand, before-n)
@@ -49,6 +50,7 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 		case k.hot:
 			k.hot = false
 		case k.gen < t.gen && t.pins.Load() > 0: // a snapshot would hold it all the same
+			t.kept += k.mem
 		case k.mod <= t.durable:
 			t.hand = append(t.hand[:0], k.key(len(k.ends)-1)...)
 			c = t.stubOf(k)

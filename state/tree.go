@@ -25,6 +25,7 @@ type Tree struct {
 	loads  uint64 // pages read so far: what a cursor's path may miss
 	pins   atomic.Int64
 	pinned int64 // bytes of the pages replaced since there was no snapshot
+	kept   int64 // bytes that the last Evict could not evict, as a snapshot holds them
 	scan   *Cursor
 
 	log     changelog // since the last capture, or of the step alone
@@ -355,6 +356,15 @@ func (t *Tree) Pinned() int64 {
 		t.pinned = 0
 	}
 	return t.pinned
+}
+
+// Kept returns the bytes, about, that the last Evict passed over as a snapshot
+// holds them.
+func (t *Tree) Kept() int64 {
+	if t.pins.Load() == 0 {
+		t.kept = 0
+	}
+	return t.kept / 3 // it went round three times
 }
 
 // Err is the first failure to read the durable state, or the first overflow of a
