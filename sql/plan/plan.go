@@ -169,6 +169,26 @@ type Node struct {
 	// TimeEnd says that Time is the end of a window: a group is closed when the
 	// watermark has reached it.
 	TimeEnd bool `json:"time_end,omitempty"`
+	// Clock says that the watermark of Time is the step's clock: processing time.
+	Clock bool `json:"clock,omitempty"`
+	// Lag, of a Map, says that its watermark is that much (µs) behind its input's:
+	// its Time is the start of a window of that size.
+	Lag int64 `json:"lag,omitempty"`
+	// Windows, of a view's root, are the columns that bound a window, for the views
+	// above it.
+	Windows []WindowCols `json:"windows,omitempty"`
+}
+
+// WindowCols are the output columns that bound one window; -1: it is not among them.
+type WindowCols struct {
+	Start int `json:"start"`
+	End   int `json:"end"`
+	Time  int `json:"time"`
+	// Size is of all the windows, µs; 0: it varies, and Start does not determine End.
+	Size int64 `json:"size,omitempty"`
+	// Session says that Start determines End together with Keys.
+	Session bool  `json:"session,omitempty"`
+	Keys    []int `json:"keys,omitempty"`
 }
 
 // TimeCol returns the output column that carries the watermark, or -1.

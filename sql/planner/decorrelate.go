@@ -93,6 +93,9 @@ func (b *binder) applyAbove(l, r *rel, conds []*expr.Expr) *rel {
 			return b.applyScalar(l, r, conds)
 		}
 	case opWindow, opUnnest:
+		if r.isSession() {
+			return nil // each row of l has sessions of its own
+		}
 		j := b.apply(plan.Inner, l, r.in[0], nil)
 		n := *r
 		n.known = false
@@ -239,6 +242,9 @@ func (b *binder) pull(r *rel, free set, eq bool) (*rel, []*expr.Expr, bool) {
 				return nil, nil, false
 			}
 		}
+		if r.isSession() {
+			return b.pullKeyed(r, free)
+		}
 		in, up, ok := b.pull(r.in[0], free, eq)
 		if !ok {
 			return nil, nil, false
@@ -252,22 +258,28 @@ func (b *binder) pull(r *rel, free set, eq bool) (*rel, []*expr.Expr, bool) {
 		if r.op == opAgg && len(r.keys) == 0 {
 			return nil, nil, false
 		}
-		var own set
-		r.uses(&own)
-		if own.meets(free) {
-			return nil, nil, false
-		}
-		in, up, ok := b.pull(r.in[0], free, true)
-		if !ok {
-			return nil, nil, false
-		}
-		in, keys, up, ok := b.equalities(in, free, up)
-		if !ok {
-			return nil, nil, false
-		}
-		return b.keyed(r, in, keys), up, true
+		return b.pullKeyed(r, free)
 	}
 	return nil, nil, false
+}
+
+// pullKeyed pulls conditions from beneath an operator that works by keys: they
+// must be equalities, whose inner sides become further keys.
+func (b *binder) pullKeyed(r *rel, free set) (*rel, []*expr.Expr, bool) {
+	var own set
+	r.uses(&own)
+	if own.meets(free) {
+		return nil, nil, false
+	}
+	in, up, ok := b.pull(r.in[0], free, true)
+	if !ok {
+		return nil, nil, false
+	}
+	in, keys, up, ok := b.equalities(in, free, up)
+	if !ok {
+		return nil, nil, false
+	}
+	return b.keyed(r, in, keys), up, true
 }
 
 // keyed is r over in with more keys.

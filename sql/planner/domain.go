@@ -122,6 +122,10 @@ func (d *domain) carry(r *rel) (*rel, map[int]int) {
 	case opWindow, opUnnest:
 		in, m := d.carry(r.in[0])
 		n := r.renamed(m)
+		if r.isSession() {
+			n.in = r.in
+			return b.keyed(n, in, d.ids(m)), m
+		}
 		n.in = []*rel{in}
 		n.out = append(append([]int(nil), in.out...), r.added()...)
 		return n, m

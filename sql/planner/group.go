@@ -282,13 +282,8 @@ func (g *grouping) result() *rel {
 		return g.union()
 	}
 	keys := append(slices.Clone(g.keyID), g.extra...)
-	in := setOf(g.in.out)
-	for _, k := range g.keyID {
-		if end, ok := g.b.windowEnd(g.in, k); ok && in.has(end) {
-			keys = append(keys, end)
-		}
-	}
-	r := aggregate(g.in, uniqueIDs(keys), g.calls)
+	in, ends := g.b.withEnds(g.in, keys)
+	r := aggregate(in, uniqueIDs(append(keys, ends...)), g.calls)
 	if len(g.aggs.groupings) == 0 {
 		return r
 	}
@@ -322,33 +317,6 @@ func (g *grouping) bits(c *groupingCall, of []int) *expr.Expr {
 		}
 	}
 	return constant(types.Int4, types.Datum{I: v})
-}
-
-// windowEnd finds the end of the window whose start is a key, so that groups can
-// be closed by the watermark.
-func (b *binder) windowEnd(in *rel, start int) (int, bool) {
-	switch in.op {
-	case opWindow:
-		n := len(in.out)
-		if in.out[n-3] == start {
-			return in.out[n-2], true
-		}
-	case opProject:
-		for i, c := range in.out {
-			if x := in.exprs[i]; c == start && x.Kind == expr.Col {
-				return b.windowEnd(in.in[0], x.Index)
-			}
-		}
-		return 0, false
-	case opAgg, opUnion, opSetOp, opValues, opScan:
-		return 0, false
-	}
-	for _, i := range in.in {
-		if end, ok := b.windowEnd(i, start); ok {
-			return end, true
-		}
-	}
-	return 0, false
 }
 
 func uniqueIDs(ids []int) []int {
@@ -389,7 +357,8 @@ func (g *grouping) union() *rel {
 				c.filter = mapID(c.filter, m)
 			}
 		}
-		a := aggregate(in, uniqueIDs(keys), calls)
+		in, ends := b.withEnds(in, keys)
+		a := aggregate(in, uniqueIDs(append(keys, ends...)), calls)
 		var ids []int
 		var exprs []*expr.Expr
 		for i, id := range g.keyID {

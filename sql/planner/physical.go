@@ -17,6 +17,7 @@ type phys struct {
 	// of them. single: all rows are on one worker.
 	parts  [][]int
 	single bool
+	times  []timeCol // the columns that obey the watermark; nil: n.Time alone
 }
 
 // physical turns logical relations into nodes.
@@ -26,6 +27,7 @@ type physical struct {
 	ad  bool  // ad-hoc: scans may look into indexes
 	// wanted are the columns whose watermark is of use above, by how much.
 	wanted map[int]int
+	wins   int // windows numbered so far
 }
 
 // at makes column numbers positions of p's output while it runs fn.
@@ -126,7 +128,7 @@ func (y *physical) build(r *rel) *phys {
 		p := y.node(plan.Distinct, in.out, in)
 		p.parts, p.single = in.parts, in.single
 		p.n.AppendOnly = in.n.AppendOnly
-		p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
+		timed(p, first(timesOf(in), timeID(in)))
 		return p
 	case opUnion:
 		return y.union(r)
@@ -145,7 +147,7 @@ func (y *physical) build(r *rel) *phys {
 		p.n.SetFn, p.n.Ordinality = r.setF, r.ord
 		p.parts, p.single = in.parts, in.single
 		p.n.AppendOnly = in.n.AppendOnly
-		p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
+		timed(p, first(timesOf(in), timeID(in)))
 		if y.replays(in, p.n.Exprs...) {
 			panic(unsupported(p.n.Exprs[0].Pos, "a set of a volatile function in a materialized view over rows that can change"))
 		}
@@ -161,13 +163,7 @@ func (y *physical) scan(r *rel) *phys {
 	p.n.Columns = slices.Clone(r.attrs)
 	p.n.Lookup, p.n.Index = r.lookup, r.index
 	p.n.AppendOnly = o.Kind == catalog.Source || o.AppendOnly
-	col := o.Time - 1
-	if o.Watermark != nil {
-		col = o.Watermark.Col
-	}
-	if i := slices.Index(r.attrs, col); col >= 0 && i >= 0 {
-		p.n.Time, p.n.TimeEnd = i+1, o.Watermark == nil && o.TimeEnd
-	}
+	y.scanTimes(p, r)
 	return p
 }
 
@@ -230,7 +226,7 @@ func (y *physical) filter(r *rel) *phys {
 		y.passOn(p, in)
 		return p
 	}
-	if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep {
+	if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep && in.n.Lag == 0 && !in.n.Clock {
 		in.n.Filter = and(conjuncts(conjuncts(nil, in.n.Filter), f)...)
 		return in
 	}
@@ -244,7 +240,7 @@ func (y *physical) filter(r *rel) *phys {
 func (y *physical) passOn(p, in *phys) {
 	p.parts, p.single = in.parts, in.single
 	p.n.AppendOnly = in.n.AppendOnly
-	p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
+	timed(p, first(timesOf(in), timeID(in)))
 }
 
 func (y *physical) project(r *rel) *phys {
@@ -270,9 +266,9 @@ func (y *physical) project(r *rel) *phys {
 		cond = y.condition(src.conds, in.out)
 	} else {
 		in = y.build(src)
-		if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep {
+		if in.n.Op == plan.Map && in.n.Exprs == nil && !in.n.Keep && in.n.Lag == 0 && !in.n.Clock {
 			// Filter and projection are one operator.
-			cond, in = in.n.Filter, &phys{n: in.n.Inputs[0], out: in.out, parts: in.parts, single: in.single}
+			cond, in = in.n.Filter, &phys{n: in.n.Inputs[0], out: in.out, parts: in.parts, single: in.single, times: timesOf(in)}
 		}
 	}
 	xs := y.exprs(r.exprs, in.out)
@@ -289,6 +285,7 @@ func (y *physical) project(r *rel) *phys {
 			c := *in.n
 			c.Out = y.columns(r.out)
 			q.n = &c
+			q.times = mappedTimes(in, r.out, xs)
 			return &q
 		}
 	}
@@ -301,14 +298,7 @@ func (y *physical) project(r *rel) *phys {
 	p.single = in.single
 	p.parts = renameParts(in.parts, r)
 	p.n.AppendOnly = in.n.AppendOnly
-	if t := in.n.TimeCol(); t >= 0 {
-		for i, x := range xs {
-			if x.Kind == expr.Col && x.Index == t {
-				p.n.Time, p.n.TimeEnd = i+1, in.n.TimeEnd
-				break
-			}
-		}
-	}
+	timedMap(p, mappedTimes(in, r.out, xs))
 	return p
 }
 
@@ -358,7 +348,7 @@ func (y *physical) exchange(in *phys, keys []int) *phys {
 	p := y.node(plan.Exchange, in.out, in)
 	p.n.Keys = y.positions(keys, in.out)
 	p.n.AppendOnly = in.n.AppendOnly
-	p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
+	timed(p, first(timesOf(in), timeID(in)))
 	if len(keys) == 0 {
 		p.single = true
 	} else {
@@ -389,7 +379,7 @@ func (y *physical) agg(r *rel) *phys {
 	}
 	in := y.build(r.in[0])
 	keys := alongside(in, r.keys)
-	in = y.exchange(in, keys)
+	in = y.exchange(y.keyTime(in, keys), keys)
 	out := append(slices.Clone(keys), r.out[len(r.keys):]...)
 	p := y.node(plan.Agg, out, in)
 	p.n.Keys = y.positions(keys, in.out)
@@ -397,60 +387,64 @@ func (y *physical) agg(r *rel) *phys {
 	if p.single = len(keys) == 0; !p.single {
 		p.parts = [][]int{slices.Clone(keys)}
 	}
-	if i := slices.Index(p.n.Keys, in.n.TimeCol()); i >= 0 {
-		p.n.Time, p.n.TimeEnd = i+1, in.n.TimeEnd
-	}
+	keyedTime(p, in, keys)
 	return p
-}
-
-// keyedTime carries the time of in to p, whose first columns are those of in, if
-// it is a key.
-func keyedTime(p, in *phys) {
-	if t := in.n.TimeCol(); t >= 0 && slices.Contains(p.n.Keys, t) {
-		p.n.Time, p.n.TimeEnd = in.n.Time, in.n.TimeEnd
-	}
 }
 
 func (y *physical) topN(r *rel) *phys {
 	in := y.build(r.in[0])
 	keys := alongside(in, r.keys)
-	in = y.exchange(in, keys)
+	in = y.exchange(y.keyTime(in, keys), keys)
 	out := append(slices.Clone(in.out), r.added()...)
 	p := y.node(plan.TopN, out, in)
 	p.n.Keys, p.n.Order = y.positions(keys, in.out), y.orders(r.order, in.out)
 	p.n.Limit, p.n.Offset, p.n.Ties, p.n.Rank = r.limit, r.offset, r.ties, r.rank
 	p.parts, p.single = in.parts, in.single
-	keyedTime(p, in)
+	keyedTime(p, in, keys)
 	return p
 }
 
 func (y *physical) over(r *rel) *phys {
 	in := y.build(r.in[0])
 	keys := alongside(in, r.keys)
-	in = y.exchange(in, keys)
+	in = y.exchange(y.keyTime(in, keys), keys)
 	out := append(slices.Clone(in.out), r.added()...)
 	p := y.node(plan.Over, out, in)
 	p.n.Keys, p.n.Order = y.positions(keys, in.out), y.orders(r.order, in.out)
 	p.n.Aggs = y.aggCalls(r.aggs, in.out)
 	p.parts, p.single = in.parts, in.single
-	keyedTime(p, in)
+	if keyedTime(p, in, keys); p.n.Time == 0 {
+		overTime(p, in)
+	}
 	return p
 }
 
 func (y *physical) window(r *rel) *phys {
 	y.want(r.win.TimeCol, 3)
 	in := y.build(r.in[0])
+	var t *timeCol
+	for _, c := range timesOf(in) {
+		if c.id != r.win.TimeCol {
+			continue
+		}
+		if t = &c; !c.clock {
+			in = y.retimed(in, c)
+		}
+		break
+	}
+	session := r.isSession()
+	if session {
+		in = y.exchange(in, alongside(in, r.keys))
+	}
 	out := append(slices.Clone(in.out), r.made...)
 	p := y.node(plan.Window, out, in)
 	spec := r.win
 	spec.TimeCol = y.positions([]int{r.win.TimeCol}, in.out)[0]
 	p.n.Window = &spec
-	y.passOn(p, in)
-	if p.n.Time = 0; in.n.Time != 0 && in.n.TimeCol() == spec.TimeCol {
-		p.n.Time, p.n.TimeEnd = len(in.out)+2, true
-	} else if in.n.Time != 0 {
-		p.n.Time = in.n.Time
-	}
+	p.n.Keys = y.positions(r.keys, in.out)
+	p.parts, p.single = in.parts, in.single
+	p.n.AppendOnly = in.n.AppendOnly && !session
+	y.windowTimes(p, in, r.made, t)
 	return p
 }
 
@@ -473,21 +467,8 @@ func (y *physical) arranged(r *rel, cols []int) *phys {
 		}
 	}
 	p.n.AppendOnly = in.n.AppendOnly
-	if t := slices.Index(at, in.n.TimeCol()); t >= 0 {
-		p.n.Time, p.n.TimeEnd = t+1, in.n.TimeEnd
-	}
+	timedMap(p, mappedTimes(in, cols, p.n.Exprs))
 	return p
-}
-
-// sameTime gives a node over inputs of the same columns their common time.
-func sameTime(p *phys, ins []*phys) {
-	t := ins[0].n
-	for _, in := range ins[1:] {
-		if in.n.Time != t.Time || in.n.TimeEnd != t.TimeEnd {
-			return
-		}
-	}
-	p.n.Time, p.n.TimeEnd = t.Time, t.TimeEnd
 }
 
 func (y *physical) union(r *rel) *phys {
@@ -507,7 +488,7 @@ func (y *physical) union(r *rel) *phys {
 		p.n.AppendOnly = p.n.AppendOnly && in.n.AppendOnly
 		p.single = p.single && in.single
 	}
-	sameTime(p, ins)
+	y.sameTime(p, ins)
 	return p
 }
 
@@ -520,6 +501,6 @@ func (y *physical) setOp(r *rel) *phys {
 	p := y.node(plan.Except, r.out, ins...)
 	p.n.SetOp, p.n.All = r.set, r.all
 	p.parts = [][]int{slices.Clone(r.out)}
-	sameTime(p, ins)
+	y.sameTime(p, ins)
 	return p
 }

@@ -76,6 +76,7 @@ func (y *physical) join(r *rel) *phys {
 		residual = append(residual, safe...)
 	}
 	lk, rk = alongsidePairs(l, rr, lk, rk)
+	l, rr = y.joinTimes(l, rr, lk, rk)
 	lt, rt := l.n.TimeCol(), rr.n.TimeCol()
 	l, rr = y.exchange(l, lk), y.exchange(rr, rk)
 	semi := r.kind == plan.Semi || r.kind == plan.Anti
@@ -113,28 +114,66 @@ func (y *physical) join(r *rel) *phys {
 	}
 	// The time of a join of two streams is one that they are joined by: a row that
 	// waited for its partner may be older than anything else.
-	timed := func(t, side int) {
-		p.n.Time = t + 1
-		p.n.TimeEnd = []*plan.Node{l.n, rr.n}[side].TimeEnd
-		if side == 1 {
-			p.n.Time += len(l.out)
-		}
-	}
 	switch {
 	case lt >= 0 && rt >= 0 && r.kind != plan.Full:
 		for i := range p.n.LeftKey {
 			if p.n.LeftKey[i] == lt && p.n.RightKey[i] == rt && l.n.TimeEnd == rr.n.TimeEnd {
-				timed(lt, 0)
+				var ts []timeCol
+				if r.kind != plan.Right {
+					ts = windowTimesOf(l, lt)
+				}
+				if r.kind == plan.Right || r.kind == plan.Inner {
+					ts = append(ts, windowTimesOf(rr, rt)...)
+				}
+				timed(p, ts)
 				break
 			}
 		}
 	case lt >= 0 && rt < 0 && r.kind != plan.Full && r.kind != plan.Right:
-		timed(lt, 0)
+		timed(p, first(timesOf(l), l.out[lt]))
 	case rt >= 0 && lt < 0 && r.kind == plan.Inner:
-		timed(rt, 1)
+		timed(p, first(timesOf(rr), rr.out[rt]))
 	}
 	y.intervalJoin(p, l, rr, residual)
 	return p
+}
+
+// joinTimes gives the sides of a join times that they are joined by, if they have
+// some.
+func (y *physical) joinTimes(l, r *phys, lk, rk []int) (*phys, *phys) {
+	if !y.b.view {
+		return l, r
+	}
+	for _, a := range first(timesOf(l), timeID(l)) {
+		for _, d := range first(timesOf(r), timeID(r)) {
+			if a.end != d.end || a.lag != d.lag || a.clock != d.clock {
+				continue
+			}
+			for i := range lk {
+				if lk[i] == a.id && rk[i] == d.id {
+					return y.retimed(l, a), y.retimed(r, d)
+				}
+			}
+		}
+	}
+	return l, r
+}
+
+// windowTimesOf are the times of in that bound the window that its time t bounds.
+func windowTimesOf(in *phys, t int) []timeCol {
+	var out []timeCol
+	win := 0
+	for _, o := range timesOf(in) {
+		if o.id == in.out[t] {
+			win = o.win
+		}
+	}
+	for _, o := range first(timesOf(in), in.out[t]) {
+		if o.id == in.out[t] || o.win == win && win > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // settles tells whether rows that found their match in the other input of a join,

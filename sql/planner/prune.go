@@ -12,6 +12,16 @@ import (
 func (b *binder) prune(r *rel, need set) *rel {
 	switch r.op {
 	case opScan:
+		if p := r.obj.Plan; p != nil && b.view {
+			// A view's watermark is that of its window's end.
+			for _, w := range p.Windows {
+				s, e := slices.Index(r.attrs, w.Start), slices.Index(r.attrs, w.End)
+				if s >= 0 && e >= 0 && need.has(r.out[s]) {
+					need = need.clone()
+					need.add(r.out[e])
+				}
+			}
+		}
 		keep := b.keepSome(r.out, need)
 		out, attrs := make([]int, 0, len(keep)), make([]int, 0, len(keep))
 		for _, i := range keep {

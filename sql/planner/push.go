@@ -92,6 +92,10 @@ func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 		}
 		return b.below(r, conds, setOf(r.keys))
 	case opWindow, opUnnest:
+		if r.isSession() {
+			// A row left out might have held a session together.
+			return b.below(r, conds, setOf(r.keys))
+		}
 		return b.below(r, conds, setOf(r.in[0].out))
 	case opUnion, opSetOp:
 		for i, in := range r.in {

@@ -50,7 +50,7 @@ type rel struct {
 	conds []*expr.Expr   // filter, join
 	exprs []*expr.Expr   // project; unnest: the arguments
 	kind  plan.JoinKind
-	keys  []int // agg, top-n, over
+	keys  []int // agg, top-n, over; window: of a session
 	aggs  []aggCall
 	cols  [][]int
 
@@ -70,6 +70,9 @@ type rel struct {
 	free  set
 	known bool // free is valid
 }
+
+// isSession tells whether r is a window whose rows depend on each other.
+func (r *rel) isSession() bool { return r.op == opWindow && r.win.Kind == "session" }
 
 // added are the columns that r adds to those of its input.
 func (r *rel) added() []int {

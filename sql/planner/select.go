@@ -212,10 +212,12 @@ func (b *binder) finish(r *rel, q *ast.Select, targets []target, on []*expr.Expr
 	o.r = project(r, ids, exprs)
 	switch {
 	case q.Distinct:
-		o.r = distinct(o.r)
+		in, _ := b.withEnds(o.r, o.r.out)
+		o.r = distinct(in)
 	case q.DistinctOn != nil:
 		b.checkDistinctOn(onKeys, o.sort, q)
-		o.r = &rel{op: opTopN, in: []*rel{o.r}, out: o.r.out, keys: onKeys, order: o.sort, limit: 1}
+		in, ends := b.withEnds(o.r, onKeys)
+		o.r = &rel{op: opTopN, in: []*rel{in}, out: in.out, keys: append(onKeys, ends...), order: o.sort, limit: 1}
 	}
 	return o
 }
@@ -353,6 +355,9 @@ func (b *binder) windows(r *rel, wins *winList) *rel {
 		var ids []int
 		r, ids = b.extend(r, xs)
 		keys := ids[:len(w.partition):len(w.partition)]
+		var ends []int
+		r, ends = b.withEnds(r, keys)
+		keys = append(keys, ends...)
 		var order []sortKey
 		for j, o := range w.order {
 			order = append(order, sortKey{ids[len(w.partition)+j], o.desc, o.nullsFirst})
