@@ -138,4 +138,11 @@ func gatherWeights(w []int64, sel []int32) []int64 {
 
 func (m *mapOp) Finish(Emit) error { return nil }
 
-func (m *mapOp) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(m.n, wm), nil }
+// Advance passes the watermark on; that of a window's start lags by its size.
+func (m *mapOp) Advance(wm []int64, _ Emit) (int64, error) {
+	t := inputTime(m.n, wm)
+	if t > NoWatermark+m.n.Lag {
+		t -= m.n.Lag
+	}
+	return t, nil
+}

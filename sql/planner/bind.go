@@ -23,6 +23,8 @@ type binder struct {
 	deps    []uint64
 	params  []*expr.Expr // of $1 …; one node each, so that its type is found once for all uses
 	view    bool         // the plan is maintained
+	plain   bool         // the query of a plain view, or of a table
+	emitter *ast.Query   // the query whose EMIT is the statement's
 	ctes    *cteScope
 	views   []uint64 // being expanded
 	cloned  int      // operators that clone copied

@@ -89,7 +89,12 @@ func (b *binder) generatedColumn(d *ast.ColumnDef, o *catalog.Object, v *rangeVa
 	}
 	ctx := &exprCtx{b: b, sc: &scope{star: v.cols, vars: []*rangeVar{v}}, clause: "column generation expressions", noSubs: "a column's generation expression"}
 	x := b.known(ctx.bind(d.Generated))
-	if expr.VolatilityOf(b.env, x) == expr.Volatile {
+	if isStamp(x) && o.Kind == catalog.Source {
+		// The time at which a row is taken in.
+	} else if isStamp(x) {
+		panic(unsupported(pos, "a column of a table AS proctime()").
+			WithHint("Add it where it is read: SELECT *, proctime() AS %s FROM %s.", d.Name, o.Name))
+	} else if expr.VolatilityOf(b.env, x) == expr.Volatile {
 		panic(sqlerr.New("42P17", "generation expression is not immutable").At(pos))
 	}
 	at := o.Column(d.Name)

@@ -113,7 +113,7 @@ func describe(n *plan.Node, name func(uint64) string) string {
 			state = "outputs"
 		}
 	case plan.Join:
-		fmt.Fprintf(&b, "%s join", strings.ToUpper(string(n.Kind[:1]))+string(n.Kind[1:]))
+		b.WriteString(joinName(n))
 		op := " = "
 		if n.NullSafe {
 			op = " IS NOT DISTINCT FROM "
@@ -124,6 +124,9 @@ func describe(n *plan.Node, name func(uint64) string) string {
 				sep = " AND "
 			}
 			b.WriteString(sep + n.Inputs[0].Out[k].Name + op + n.Inputs[1].Out[n.RightKey[i]].Name)
+		}
+		if n.AsOf != nil {
+			b.WriteString(describeAsOf(n, n.AsOf))
 		}
 		if n.Residual != nil {
 			b.WriteString(" residual " + expr.String(n.Residual, col))
@@ -141,6 +144,10 @@ func describe(n *plan.Node, name func(uint64) string) string {
 			b.WriteString(" BY " + list(n.Keys))
 		}
 		state = "groups"
+		if n.Final {
+			b.WriteString(" EMIT ON WINDOW CLOSE")
+			state = "open groups"
+		}
 	case plan.Distinct:
 		b.WriteString("Distinct")
 		state = "rows"
@@ -184,13 +191,37 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		state = "rows"
 	case plan.Window:
 		w := n.Window
-		fmt.Fprintf(&b, "%s of %s, size %s", strings.ToUpper(w.Kind[:1])+w.Kind[1:], col(w.TimeCol), duration(w.Size))
+		kind, of, size := strings.ToUpper(w.Kind[:1])+w.Kind[1:], col(w.TimeCol), "size"
+		if w.Proc {
+			of = "processing time " + of
+		}
+		if w.Kind == "session" {
+			size, state = "gap", "rows of open sessions"
+		}
+		fmt.Fprintf(&b, "%s of %s, %s %s", kind, of, size, duration(w.Size))
+		if len(n.Keys) > 0 {
+			b.WriteString(" PARTITION BY " + list(n.Keys))
+		}
 		if w.Slide != 0 {
 			fmt.Fprintf(&b, ", slide %s", duration(w.Slide))
 		}
 		if w.Offset != 0 {
 			fmt.Fprintf(&b, ", offset %s", duration(w.Offset))
 		}
+	case plan.Close:
+		b.WriteString("Hold until the window closes")
+		state = "rows of open windows"
+	case plan.Every:
+		b.WriteString("Emit every " + duration(n.Interval))
+		state = "changes not yet emitted"
+	case plan.Temporal:
+		b.WriteString("While the clock is")
+		for i, x := range n.Exprs {
+			if x != nil {
+				b.WriteString([]string{" at or after ", " before "}[i] + expr.String(x, col))
+			}
+		}
+		state = "rows to come and to go"
 	case plan.Exchange:
 		b.WriteString("Exchange")
 		if len(n.Keys) > 0 {
@@ -223,7 +254,14 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		if n.TimeEnd {
 			kind = "watermark, end of window: "
 		}
-		notes = append(notes, kind+n.Out[t].Name)
+		if n.Clock {
+			kind = strings.Replace(kind, "watermark", "the clock", 1)
+		}
+		note := kind + n.Out[t].Name
+		if n.Lag > 0 {
+			note += ", " + duration(n.Lag) + " behind"
+		}
+		notes = append(notes, note)
 	}
 	if n.Settled > 0 {
 		notes = append(notes, "keeps no matched rows of its "+[]string{"left", "right"}[n.Settled-1])
@@ -247,6 +285,35 @@ func describeBounds(n *plan.Node, t *plan.TimeBounds) string {
 		return s + " >= " + duration(t.Lo)
 	}
 	return s + " " + duration(t.Lo) + ".." + duration(t.Hi)
+}
+
+// joinName is the kind of a join.
+func joinName(n *plan.Node) string {
+	name := strings.ToUpper(string(n.Kind[:1])) + string(n.Kind[1:])
+	switch {
+	case n.AsOf == nil:
+		return name + " join"
+	case n.AsOf.Kind == "proc":
+		return name + " lookup join"
+	case n.AsOf.Kind == "event":
+		return name + " temporal join"
+	}
+	return name + " ASOF join"
+}
+
+// describeAsOf says which row of its right side a join takes.
+func describeAsOf(n *plan.Node, a *plan.AsOf) string {
+	if a.Kind == "proc" || a.LeftTime < 0 || a.RightTime < 0 {
+		return " as it stands"
+	}
+	which, than := "last", "not after"
+	if a.Next {
+		which, than = "first", "not before"
+	}
+	if a.Strict {
+		than = map[bool]string{false: "before", true: "after"}[a.Next]
+	}
+	return fmt.Sprintf(", the %s %s %s %s", which, n.Inputs[1].Out[a.RightTime].Name, than, n.Inputs[0].Out[a.LeftTime].Name)
 }
 
 // columnOf names column i of n's input: of a join, of both.

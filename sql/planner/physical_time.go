@@ -5,6 +5,7 @@ import (
 
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/types"
 )
 
 // timeCol is a column of an operator's output that obeys the watermark: what
@@ -183,6 +184,8 @@ func timeID(p *phys) int {
 	}
 	return -1
 }
+
+func isTime(t types.Type) bool { return t.ID == types.Timestamp || t.ID == types.Timestamptz }
 
 // isStamp tells whether x is proctime().
 func isStamp(x *expr.Expr) bool {

@@ -26,6 +26,7 @@ type Planner struct {
 func (p *Planner) Select(q *ast.Query) (out *plan.Query, err error) {
 	defer catch(&err)
 	b := p.binder()
+	b.emitter = q
 	o := b.query(q, nil)
 	b.inPlan(o.r)
 	ids := make([]int, 0, len(o.cols)+len(o.sort))
@@ -69,9 +70,25 @@ func (b *binder) rooted(r *rel, ids []int, adhoc bool) *plan.Node {
 	p := b.pick(r, ids)
 	r = b.prune(p, setOf(ids))
 	y := &physical{b: b, ad: adhoc}
-	n := b.share(y.arranged(r, ids).n)
+	root := y.arranged(r, ids)
+	if b.view && b.emitter != nil {
+		root = y.emitted(root, b.emitter)
+	}
+	n := b.share(root.n)
 	numberNodes(n)
 	return n
+}
+
+// rootWindows are the columns ids of a view's relation that bound windows.
+func (b *binder) rootWindows(r *rel, ids []int) []plan.WindowCols {
+	var out []plan.WindowCols
+	for _, w := range b.winCols(r) {
+		n, ok := w.renamed(func(c int) int { return slices.Index(ids, c) })
+		if ok {
+			out = append(out, plan.WindowCols{Start: n.start, End: n.end, Time: n.time, Size: n.size, Session: n.session, Keys: n.keys})
+		}
+	}
+	return out
 }
 
 // View plans a query that is to be maintained: no parameters, now() only where
@@ -81,7 +98,7 @@ func (b *binder) rooted(r *rel, ids []int, adhoc bool) *plan.Node {
 func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []plan.Column, deps []uint64, keys []int, err error) {
 	defer catch(&err)
 	b := p.binder()
-	b.view = true
+	b.view, b.emitter = true, q
 	root, cols, keys = b.kept(q, columns, false)
 	return root, cols, b.deps, keys, nil
 }
@@ -91,6 +108,7 @@ func (p *Planner) View(q *ast.Query, columns []string) (root *plan.Node, cols []
 func (p *Planner) TableAs(q *ast.Query, columns []string) (root *plan.Node, cols []plan.Column, err error) {
 	defer catch(&err)
 	b := p.binder()
+	b.plain = true
 	root, cols, _ = b.kept(q, columns, true)
 	if len(b.params) > 0 {
 		panic(unsupported(b.params[0].Pos, "a parameter in CREATE TABLE AS"))
@@ -126,7 +144,9 @@ func (b *binder) kept(q *ast.Query, columns []string, once bool) (root *plan.Nod
 			keys = append(keys, i)
 		}
 	}
+	windows := b.rootWindows(r, ids)
 	root = b.rooted(r, ids, once)
+	root.Windows = windows
 	for i, n := range names {
 		root.Out[i].Name = n
 	}
@@ -172,6 +192,7 @@ func (b *binder) outputNames(o *output, columns []string, pos int) []string {
 func (p *Planner) Check(q *ast.Query, columns []string) (cols []plan.Column, deps []uint64, err error) {
 	defer catch(&err)
 	b := p.binder()
+	b.plain = true
 	o := b.query(q, nil)
 	if len(b.params) > 0 {
 		panic(sqlerr.New("42P02", "there is no parameter $1").At(b.params[0].Pos))

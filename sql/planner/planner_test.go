@@ -31,6 +31,16 @@ create source auction (id bigint, seller bigint, category int, date_time timesta
 create view v as select a, b + 1 as b1, c from t where b > 0;
 create table arr (id int primary key, xs int[], n text[]);
 create table cat (id bigint primary key, name text) append only;
+create table et (id int primary key, k int, v int, ts timestamptz, watermark for ts as ts - interval '5 seconds');
+create source ev (k int, j text, v bigint, ts timestamptz, p as proctime(),
+  watermark for ts as ts - interval '5 seconds') with (connector = 'kafka');
+create source raw (k int, v bigint, ts timestamptz, p as proctime()) with (connector = 'kafka');
+create materialized view minutes as select k, window_start, window_end, window_time, count(*) as n
+  from tumble(ev, ts, interval '1 minute') group by k, window_start, window_end, window_time;
+create materialized view starts as select k, window_start, count(*) as n
+  from tumble(ev, ts, interval '1 minute') group by k, window_start;
+create materialized view clocked as select k, window_start, window_end, count(*) as n
+  from tumble(raw, proctime(), interval '1 minute') group by k, window_start, window_end;
 `
 
 func testCatalog(t testing.TB) *catalog.Catalog {
@@ -53,7 +63,15 @@ func testCatalog(t testing.TB) *catalog.Catalog {
 		case *ast.CreateView:
 			o.Name, o.Kind, o.Query = s.Name.Base(), catalog.View, s.Text
 			var cols []plan.Column
-			cols, o.Depends, err = p.Check(s.Query, s.Columns)
+			if s.Materialized {
+				o.Kind = catalog.MatView
+				o.Plan, cols, o.Depends, _, err = p.View(s.Query, s.Columns)
+				if err == nil {
+					o.Time, o.TimeEnd = o.Plan.Time, o.Plan.TimeEnd
+				}
+			} else {
+				cols, o.Depends, err = p.Check(s.Query, s.Columns)
+			}
 			for _, c := range cols {
 				o.Columns = append(o.Columns, catalog.Column{Name: c.Name, Type: c.Type})
 			}
@@ -269,6 +287,15 @@ func check(root *plan.Node) (err error) {
 		}
 		if width != len(n.Out) {
 			bad(n, "%d columns, not %d", len(n.Out), width)
+		}
+		if n.Op == plan.Window && n.Window.Kind != "session" && len(n.Keys) > 0 {
+			bad(n, "a window with keys")
+		}
+		if n.Final && (n.Op != plan.Agg || !n.TimeEnd || !n.AppendOnly) {
+			bad(n, "final")
+		}
+		if n.Op == plan.Close && (n.Time == 0 || !n.AppendOnly || n.Inputs[0].TimeCol() != n.TimeCol()) {
+			bad(n, "no time to close by")
 		}
 		if n.Time > len(n.Out) {
 			bad(n, "time is column %d of %d", n.Time, len(n.Out))

@@ -90,9 +90,7 @@ const maxQueries = 20_000
 
 // rawQuery binds a query whose literals may still be of unknown type.
 func (b *binder) rawQuery(q *ast.Query, parent *scope) *output {
-	if q.Emit == ast.EmitOnWindowClose {
-		panic(unsupported(q.Offset(), "EMIT ON WINDOW CLOSE"))
-	}
+	b.checkEmit(q)
 	if b.queries++; b.queries > maxQueries {
 		panic(sqlerr.New(sqlerr.TooComplex, "the statement reads too many views or WITH queries").At(q.Offset()))
 	}

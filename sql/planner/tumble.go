@@ -144,8 +144,10 @@ func (b *binder) windowFunc(t *ast.TableFunc, kind string, parent, left *scope) 
 		keys = append(keys, x.Index)
 	}
 	n := &rel{op: opWindow, in: []*rel{r}, win: spec, keys: uniqueIDs(keys), out: slices.Clone(r.out)}
-	cols := slices.Clone(v.cols)
-	for _, name := range []string{"window_start", "window_end", "window_time"} {
+	names := []string{"window_start", "window_end", "window_time"}
+	// Of a view with windows of its own, the new ones are meant.
+	cols := slices.DeleteFunc(slices.Clone(v.cols), func(c nameCol) bool { return slices.Contains(names, c.name) })
+	for _, name := range names {
 		id := b.newCol(name, wt)
 		n.out, n.made = append(n.out, id), append(n.made, id)
 		cols = append(cols, nameCol{name, id})
@@ -171,7 +173,7 @@ func (b *binder) windowTime(r *rel, here *scope, x ast.Expr, kind string) (*rel,
 		panic(sqlerr.New(sqlerr.DatatypeMismatch, "the time column of %s must be a column of the relation, or proctime()", kind).At(x.Offset()))
 	}
 	tc := b.column(here, ref)
-	if tc.Type.ID != types.Timestamp && tc.Type.ID != types.Timestamptz {
+	if !isTime(tc.Type) {
 		panic(sqlerr.New(sqlerr.DatatypeMismatch, "the time column of %s must be a timestamp, not %s", kind, types.Bare(tc.Type)).At(ref.Offset()))
 	}
 	return r, tc

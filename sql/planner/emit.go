@@ -1,0 +1,187 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/streamsql/streamsql/sql/ast"
+	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
+)
+
+// checkEmit allows EMIT at the end of the statement's own query alone. An ad-hoc
+// query is over the rows that there are: there it says nothing.
+func (b *binder) checkEmit(q *ast.Query) {
+	if q.Emit == ast.EmitDefault || q.Emit == ast.EmitImmediately || q == b.emitter {
+		return
+	}
+	e := sqlerr.New(sqlerr.FeatureNotSupported, "EMIT in a subquery is not supported")
+	if b.plain {
+		e = sqlerr.New(sqlerr.FeatureNotSupported, "EMIT of a query that is not maintained is not supported")
+	}
+	panic(e.At(int(q.EmitPos)).WithHint("Write EMIT at the end of the query of a materialized view or a sink."))
+}
+
+// emitted makes the root of a view speak when its query says.
+func (y *physical) emitted(root *phys, q *ast.Query) *phys {
+	switch q.Emit {
+	case ast.EmitOnWindowClose:
+		return y.onClose(root, q)
+	case ast.EmitEvery:
+		p := y.node(plan.Every, root.out, root)
+		y.passOn(p, root)
+		p.n.Interval = y.b.emitInterval(q)
+		return p
+	}
+	return root
+}
+
+// emitInterval is the interval of EMIT EVERY, in µs.
+func (b *binder) emitInterval(q *ast.Query) int64 {
+	c := &exprCtx{b: b, sc: &scope{}, clause: "EMIT EVERY", noSubs: "EMIT EVERY"}
+	us := b.duration(c.bind(q.Interval), q.Interval.Offset())
+	if us <= 0 {
+		panic(sqlerr.New(sqlerr.InvalidParameter, "the interval of EMIT EVERY must be positive").At(q.Interval.Offset()))
+	}
+	return us
+}
+
+// onClose makes the answer final: an aggregate by windows emits each group once,
+// when the watermark closes it; whatever else there is waits above for its row's
+// time. What stands between that and the root must be a Map, which passes on
+// what is final.
+func (y *physical) onClose(root *phys, q *ast.Query) *phys {
+	var above []*plan.Node
+	n := root.n
+	for n.Op == plan.Map || n.Op == plan.Exchange {
+		above = append(above, n)
+		n = n.Inputs[0]
+	}
+	if n.Op == plan.Agg && n.Time != 0 && n.TimeEnd {
+		n.Final, n.AppendOnly = true, true
+		finalAbove(above)
+		return root
+	}
+	// The highest operator with a time, which a projection may have dropped.
+	for i := range len(above) + 1 {
+		at := n
+		if i < len(above) {
+			at = above[i]
+		}
+		if at.Time == 0 || at.Lag != 0 {
+			continue
+		}
+		in := &phys{n: at}
+		if i == 0 {
+			in = root
+		}
+		c := y.closeNode(in)
+		if i == 0 {
+			return c
+		}
+		above[i-1].Inputs[0] = c.n
+		finalAbove(above[:i])
+		return root
+	}
+	panic(y.neverCloses(root.n, q))
+}
+
+// closeNode is a Close over in. A row and what takes it back must meet.
+func (y *physical) closeNode(in *phys) *phys {
+	n := in.n
+	if !meet(n) {
+		x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, Time: n.Time, TimeEnd: n.TimeEnd}
+		for i := range n.Out {
+			x.Keys = append(x.Keys, i)
+		}
+		n = x
+	}
+	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
+	p := &phys{n: c, out: in.out, times: in.times}
+	return p
+}
+
+// meet tells whether a row of n and what takes it back come to one worker: they
+// do behind an exchange and what works by keys.
+func meet(n *plan.Node) bool {
+	switch n.Op {
+	case plan.Scan, plan.Values, plan.Map, plan.Unnest, plan.Window, plan.Union, plan.Temporal:
+	default:
+		return true
+	}
+	if n.AppendOnly {
+		return true
+	}
+	for _, in := range n.Inputs {
+		if !meet(in) {
+			return false
+		}
+	}
+	return len(n.Inputs) > 0
+}
+
+// finalAbove says of Maps and exchanges that their input is final now.
+func finalAbove(ns []*plan.Node) {
+	for _, n := range ns {
+		n.AppendOnly, n.Keep = true, false
+	}
+}
+
+// neverCloses says why EMIT ON WINDOW CLOSE would never emit.
+func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
+	const msg = "EMIT ON WINDOW CLOSE needs the end of a window in the answer or among the keys"
+	marked := ""
+	var window *plan.Node
+	var marks, bare *plan.Node
+	root.Visit(func(n *plan.Node) {
+		switch {
+		case n.Op == plan.Scan:
+			o := y.b.cat.ByID(n.Relation)
+			if o != nil && (o.Watermark != nil || o.Time != 0) {
+				marks = n
+				if o.Watermark != nil {
+					marked = o.Columns[o.Watermark.Col].Name
+				} else {
+					marked = o.Columns[o.Time-1].Name
+				}
+			} else if bare == nil {
+				bare = n
+			}
+		case n.Op == plan.Window && !n.TimeEnd:
+			window = n
+		}
+	})
+	pos := int(q.EmitPos)
+	name := func(n *plan.Node) string {
+		if o := y.b.cat.ByID(n.Relation); o != nil {
+			return o.Name
+		}
+		return "?"
+	}
+	switch {
+	case marks == nil && bare == nil:
+		return sqlerr.New(windowing, "EMIT ON WINDOW CLOSE needs a watermark, but the query reads no relation that could have one").At(pos)
+	case marks == nil:
+		e := sqlerr.New(windowing, `EMIT ON WINDOW CLOSE needs a watermark, and "%s" has none`, name(bare)).At(pos)
+		hint := "Declare one where the relation is created, such as WATERMARK FOR ts AS ts - INTERVAL '10 seconds' among its columns."
+		if o := y.b.cat.ByID(bare.Relation); o != nil {
+			ts := slices.IndexFunc(o.Columns, func(c catalog.Column) bool { return isTime(c.Type) })
+			switch {
+			case o.Plan != nil:
+				hint = "A view has the watermark of a time column that it takes from a relation with one, or of window_end."
+			case ts >= 0:
+				hint = "Declare one where the relation is created: WATERMARK FOR " + o.Columns[ts].Name + " AS " + o.Columns[ts].Name + " - INTERVAL '10 seconds'."
+			}
+		}
+		return e.WithHint("%s", hint)
+	case window != nil:
+		return sqlerr.New(windowing, msg).At(pos).
+			WithDetail(`The window is over "%s", but the watermark of "%s" is that of "%s".`,
+				window.Inputs[0].Out[window.Window.TimeCol].Name, name(marks), marked)
+	}
+	return sqlerr.New(windowing, msg).At(pos).
+		WithHint("Group by window_start and window_end of TUMBLE(%s, %s, …), or keep %s in the answer.", name(marks), marked, marked)
+}
+
+// windowing is SQLSTATE windowing_error.
+const windowing = "42P20"
