@@ -73,6 +73,12 @@ func (x *timeIndex) add(key []byte, t, w int64) {
 
 // take removes the entries before limit and calls fn with the key of each.
 func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
+	return x.takeAll(limit, func(key []byte, _, _ int64) error { return fn(key) })
+}
+
+// takeAll is take, with the times and the weights of the entries. fn may add
+// entries that are not before limit.
+func (x *timeIndex) takeAll(limit int64, fn func(key []byte, t, w int64) error) error {
 	var took Keys
 	var ws []int64
 	var key []byte
@@ -100,12 +106,34 @@ func (x *timeIndex) take(limit int64, fn func(key []byte) error) error {
 			k := took.At(i)
 			x.tree.Add(k, -w)
 			key = append(append(key[:0], k[0]), k[timeKeyLen:]...)
-			if err := fn(key); err != nil {
+			if err := fn(key, int64(binary.BigEndian.Uint64(k[2:])^1<<63), w); err != nil {
 				return err
 			}
 		}
 	}
 	return x.tree.Err()
+}
+
+// next returns a watermark that takes nothing before it: what is just behind the
+// least time.
+func (x *timeIndex) next() int64 {
+	least := int64(math.MaxInt64)
+	for g := range x.least {
+		if x.least[g] >= least {
+			continue
+		}
+		x.least[g] = math.MaxInt64
+		if x.cur.Seek([]byte{byte(g)}) {
+			if k := x.cur.Key(); len(k) >= timeKeyLen && k[0] == byte(g) {
+				x.least[g] = int64(binary.BigEndian.Uint64(k[2:]) ^ 1<<63)
+			}
+		}
+		least = min(least, x.least[g])
+	}
+	if least == math.MaxInt64 {
+		return least
+	}
+	return least + 1
 }
 
 // initTime finds out what the watermark is for, with the input columns of the

@@ -39,12 +39,14 @@ var (
 // maxWindows bounds the windows of one row.
 const maxWindows = 100_000
 
-func newWindow(n *plan.Node, b *builder, _ int) (Operator, error) {
+func newWindow(n *plan.Node, b *builder, worker int) (Operator, error) {
 	s := n.Window
 	if s == nil || s.Size <= 0 {
 		return nil, sqlerr.New(sqlerr.InvalidParameter, "the size of a window must be positive")
 	}
 	switch s.Kind {
+	case "session":
+		return newSession(n, b, worker)
 	case "tumble":
 	case "hop", "cumulate":
 		if s.Slide <= 0 {
