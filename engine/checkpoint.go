@@ -29,6 +29,9 @@ type meta struct {
 	// Keys are the numbers of keys of the trees, by state operator and worker.
 	Keys   map[uint32][]int `json:"keys,omitempty"`
 	Errors []JobError       `json:"errors,omitempty"`
+	// Replays are ranges of state operators of replays under way, which a restart
+	// does not go on with.
+	Replays [][2]uint32 `json:"replays,omitempty"`
 }
 
 type sourceMeta struct {
@@ -58,6 +61,7 @@ type jobMeta struct {
 	Sink       json.RawMessage   `json:"-"`
 	SinkState  []byte            `json:"sink,omitempty"`
 	LateOps    map[int]LateCount `json:"late_ops,omitempty"`
+	Missed     int64             `json:"missed,omitempty"`
 }
 
 const keptCheckpoints = 100 // entries of streamsql.checkpoints
@@ -117,6 +121,9 @@ func (e *Engine) checkpointDue() (time.Duration, bool) {
 
 // beginCheckpoint captures what changed and has it written beside the loop.
 func (e *Engine) beginCheckpoint() {
+	if len(e.dml.changes) > 0 {
+		e.step() // else those who read what changed would never see it
+	}
 	start := time.Now()
 	if e.epoch <= e.store.Epoch() {
 		e.epoch = e.store.Epoch() + 1 // nothing stepped, but the catalog changed
@@ -166,8 +173,12 @@ func (e *Engine) makeMeta() *meta {
 			m.Tables[id] = r.marker.meta()
 		}
 	}
+	m.Replays = e.replayOps()
 	for _, j := range e.order {
-		jm := &jobMeta{State: j.state, Epoch: j.epoch, Watermark: j.wm, Error: j.err, ErrorRow: j.errRow, ErrorTime: j.errTime, LateOps: maps.Clone(j.lateOps)}
+		if j.replays != nil {
+			continue
+		}
+		jm := &jobMeta{State: j.state, Epoch: j.epoch, Watermark: j.wm, Error: j.err, ErrorRow: j.errRow, ErrorTime: j.errTime, LateOps: maps.Clone(j.lateOps), Missed: j.missed}
 		if j.state == Running {
 			jm.Watermarks = j.df.Watermarks()
 		}

@@ -67,6 +67,9 @@ func (e *Engine) ddl(ctx context.Context, s ast.Statement, d ddlContext) (tag st
 	if err := e.durable(ctx, x.version); err != nil {
 		return "", err
 	}
+	if x.tag != "" {
+		tag = x.tag
+	}
 	return tag, nil
 }
 
@@ -80,6 +83,7 @@ type ddlRun struct {
 	after []func() error // to do when others may go on
 
 	version uint64 // of the catalog, after the statement's change
+	tag     string // of the command, if it is known at its end alone
 }
 
 func (x *ddlRun) dispatch(s ast.Statement) (string, error) {
@@ -104,6 +108,8 @@ func (x *ddlRun) dispatch(s ast.Statement) (string, error) {
 		return "CREATE FUNCTION", x.createFunction(s)
 	case *ast.Drop:
 		return "DROP " + strings.ToUpper(string(s.Kind)), x.drop(s)
+	case *ast.Replay:
+		return x.replay(s)
 	case *ast.Alter:
 		return "ALTER " + strings.ToUpper(string(s.Kind)), x.alter(s)
 	}

@@ -60,7 +60,7 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 		}
 		j = e.jobsByID[o.ID]
 		for _, d := range e.dependants(j) {
-			if d.state == Stale && d.sink == nil && e.readable(d.obj.Plan) == nil {
+			if d.state == Stale && d.sink == nil && d.replays == nil && e.readable(d.obj.Plan) == nil {
 				if err := e.restart(d, nil); err != nil {
 					return err
 				}
@@ -143,7 +143,7 @@ func (e *Engine) restart(j *job, conn connector.Sink) error {
 		}
 		e.relations[o.ID] = n.rel
 	}
-	n.late, n.lateOps = j.late, j.lateOps
+	n.late, n.lateOps, n.missed = j.late, j.lateOps, j.missed
 	if j.sink != nil {
 		j.sink.close(false)
 	}

@@ -219,6 +219,9 @@ func (e *Engine) remove(all []*catalog.Object) {
 	for _, o := range all {
 		ids = append(ids, o.ID)
 		if j := e.jobsByID[o.ID]; j != nil {
+			if j.replay != nil {
+				e.dropReplay(j.replay)
+			}
 			j.state, j.err = Finished, sqlerr.New(sqlerr.ObjectNotInState, "%s %q was dropped", o.Kind, o.Name)
 			e.endFill(j)
 			if j.sink != nil {

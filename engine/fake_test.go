@@ -19,6 +19,9 @@ type fakeTopic struct {
 	more  chan struct{} // closed when something is appended
 	ended bool
 	err   error // what readers fail with
+
+	expired int64 // the records of each partition before this offset are gone
+	stalled bool  // bounded reads find nothing for the time being
 }
 
 type fakeRecord struct {
@@ -101,6 +104,11 @@ func (s *fakeSource) Open(_ context.Context, from, until connector.Positions) (c
 	return &fakeReader{s: s, at: from.Clone(), until: until, quiet: map[int32]bool{}}, nil
 }
 
+// OpenHistory makes the source a connector.History.
+func (s *fakeSource) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
+	return s.Open(ctx, from, until)
+}
+
 type fakeReader struct {
 	s     *fakeSource
 	at    connector.Positions
@@ -127,6 +135,14 @@ func (r *fakeReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch,
 				if _, ok := r.until[p]; !ok {
 					continue
 				}
+			}
+			if r.until != nil && t.stalled {
+				done = false
+				continue
+			}
+			if at := r.at[p]; at < t.expired {
+				r.at[p] = t.expired
+				out = append(out, connector.Fetch{Partition: p, Next: t.expired, Reset: "records have expired"})
 			}
 			end := int64(len(rs))
 			if r.until != nil {

@@ -362,6 +362,10 @@ func (e *Engine) fillChunk(j *job) {
 	j.fill.fit(time.Since(start).Milliseconds(), j.budget.spent() < e.stepBudget()/4)
 	if whole {
 		j.state = Running
+		if j.replays != nil {
+			e.joinReplay(j)
+			return
+		}
 		e.endFill(j)
 		e.dirtyJobs()
 		e.poke()
@@ -494,6 +498,9 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill) (*chunk, error) {
 	var resets []fetched
 	at := f.at.Clone()
 	for _, it := range items {
+		if it.reset != "" && j.replays != nil {
+			return nil, errHistoryGone(f.src.obj, it.part, it.reset)
+		}
 		if it.reset != "" {
 			resets = append(resets, it)
 		}

@@ -155,6 +155,9 @@ func (e *Engine) operators(ctx context.Context) ([]OperatorInfo, error) {
 	var out []OperatorInfo
 	err := e.do(ctx, func() {
 		for _, j := range e.order {
+			if j.df == nil { // it has stood still since the start
+				continue
+			}
 			for _, s := range j.df.Stats() {
 				out = append(out, OperatorInfo{
 					Job: j.obj.ID, JobName: j.obj.Name, Node: s.Node, Name: s.Name,

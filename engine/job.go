@@ -46,6 +46,11 @@ type job struct {
 
 	rules   *lateRules
 	lateOps map[int]LateCount // by node of the plan
+	missed  int64             // late rows that no replay has taken in
+
+	replay   *job  // computes the view anew, to take this one's place
+	replays  *job  // the job whose place this one is to take
+	replayed int64 // late rows that it took in
 
 	rowsIn, rowsOut, nanos int64
 }
@@ -331,6 +336,9 @@ func (e *Engine) fail(j *job, err error) {
 func (e *Engine) freeze(j *job, s JobState) {
 	if j.active() {
 		j.epoch = e.epoch
+	}
+	if j.replay != nil {
+		e.dropReplay(j.replay)
 	}
 	wasFilling := j.state == Backfilling
 	j.state = s

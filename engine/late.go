@@ -300,6 +300,7 @@ func (e *Engine) keepLate(j *job, now int64) (c *change, count func(), err error
 		for n, x := range counts {
 			have := j.lateOps[n]
 			j.lateOps[n] = LateCount{have.Rows + x.Rows, have.Dropped + x.Dropped}
+			j.missed += x.Rows
 		}
 	}
 	if j.late == nil {

@@ -42,6 +42,7 @@ func (e *Engine) recover(ctx context.Context) (err error) {
 		return err
 	}
 	e.clock.restore(m.Clock, m.Manual)
+	e.drops = append(e.drops, m.Replays...)
 	e.meta = m
 	objects, err := e.readCatalog()
 	if err != nil {
@@ -236,6 +237,7 @@ func (e *Engine) restoreJob(o *catalog.Object) error {
 	if j.lateOps = jm.LateOps; j.lateOps == nil {
 		j.lateOps = map[int]LateCount{}
 	}
+	j.missed = jm.Missed
 	if j.rules == nil { // it does not run
 		j.rules = &lateRules{}
 	}

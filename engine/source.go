@@ -183,7 +183,7 @@ func (s *source) partition(p int32, first int64) *partition {
 // positions and watermarks: all of it belongs to this one step. It returns the
 // most rows that it took of one source.
 func (e *Engine) cut(a *attempt, rows int) (most int) {
-	now, changes := a.ctx.Now, a.changes
+	now := a.ctx.Now
 	if e.stepsHeld() {
 		return 0
 	}
@@ -216,7 +216,7 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 			}
 		}
 		if c.rows > 0 {
-			changes[id] = c
+			a.add(id, c)
 			most = max(most, c.rows)
 		}
 		if len(dead) > 0 && s.dead != nil {

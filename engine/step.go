@@ -69,7 +69,7 @@ func (e *Engine) stepJob(a *attempt, j *job) *stop {
 	a.grown += j.budget.spent()
 	a.done = append(a.done, jobPart{j: j, out: out})
 	if j.rel != nil && out.rows > 0 {
-		a.changes[j.obj.ID] = out
+		a.add(j.obj.ID, out) // a replay may have changed it too
 	}
 	if late != nil && late.rows > 0 {
 		a.add(j.late.obj.ID, late)
