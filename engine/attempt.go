@@ -229,6 +229,7 @@ func (a *attempt) keep() {
 		fn()
 	}
 	e.epoch++
+	e.lastStep = a.ctx.Now
 	e.changed = true
 	if len(a.in.writes) > 0 {
 		d := &pendingDML{writes: a.in.writes, seq: a.seq, stepped: closedChan}

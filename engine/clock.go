@@ -52,20 +52,8 @@ func (e *Engine) setClock(manual bool) error {
 	})
 }
 
-// advanceClock moves a held clock to t and steps.
-func (e *Engine) advanceClock(ctx context.Context, t int64) error {
-	var err error
-	if derr := e.do(ctx, func() {
-		if err = e.moveClock(t); err == nil && e.Err() == nil {
-			e.step()
-		}
-	}); derr != nil {
-		return derr
-	}
-	return err
-}
-
-func (e *Engine) moveClock(t int64) error {
+// moveClock puts a held clock to t; without move it only checks that it can.
+func (e *Engine) moveClock(t int64, move bool) error {
 	e.clock.mu.Lock()
 	defer e.clock.mu.Unlock()
 	if !e.clock.manual {
@@ -75,6 +63,8 @@ func (e *Engine) moveClock(t int64) error {
 	if t < e.clock.last {
 		return sqlerr.New(sqlerr.InvalidParameter, "the clock does not go back")
 	}
-	e.clock.last = t
+	if move {
+		e.clock.last = t
+	}
 	return nil
 }

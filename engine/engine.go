@@ -83,6 +83,7 @@ type Engine struct {
 	history        []CheckpointInfo
 	used, dirty    int64 // bytes, after the last step
 	unread         bool  // a job stopped: its sources may have no other reader
+	lastStep       int64 // the clock of the last step
 
 	sinkCtx   context.Context
 	stopSinks context.CancelFunc

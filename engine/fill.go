@@ -324,6 +324,7 @@ func (e *Engine) fillChunk(j *job) {
 			for _, in := range j.inputs {
 				j.advance(in, e.inputWatermark(j, in))
 			}
+			j.advanceClock(ctx.Now)
 		}
 		return nil
 	})

@@ -274,6 +274,7 @@ func (e *Engine) run(j *job, ctx *expr.Context, grown int64, feed func() error) 
 		j.out, j.lateRows = change{}, nil
 		j.nanos += time.Since(start).Nanoseconds()
 	}()
+	j.df.Filling(j.state == Backfilling)
 	j.df.Begin(ctx)
 	before := j.rowsIn
 	defer func() { e.grown += 1 + int(j.rowsIn-before) }()

@@ -210,7 +210,7 @@ func (e *Engine) busy() bool {
 
 // stepDue tells whether a step has something to do.
 func (e *Engine) stepDue() bool {
-	if e.tick || e.dml.pending() {
+	if e.tick || e.dml.pending() || e.ticksDue() {
 		return true
 	}
 	for _, s := range e.sources {
@@ -231,6 +231,9 @@ func (e *Engine) sleep() time.Duration {
 		if t, ok := s.idleDue(e.clock.now()); ok {
 			d = min(d, t)
 		}
+	}
+	if t, ok := e.untilTick(); ok {
+		d = min(d, t)
 	}
 	return max(d, time.Millisecond)
 }

@@ -41,7 +41,7 @@ func (e *Engine) stepJob(a *attempt, j *job) *stop {
 		}
 		moved = moved || j.state == Running && e.inputWatermark(j, in) > in.wm
 	}
-	if len(todo) == 0 && !moved {
+	if len(todo) == 0 && !moved && j.df.Due() > a.ctx.Now {
 		return nil
 	}
 	var out, late *change
@@ -53,7 +53,7 @@ func (e *Engine) stepJob(a *attempt, j *job) *stop {
 					return err
 				}
 			}
-			e.advanceInputs(j)
+			e.advanceInputs(j, a.ctx.Now)
 			return nil
 		})
 	}
@@ -79,13 +79,14 @@ func (e *Engine) stepJob(a *attempt, j *job) *stop {
 
 // advanceInputs moves the watermarks of a job's inputs. While it is backfilled
 // they stand still: what it reads then is history.
-func (e *Engine) advanceInputs(j *job) {
+func (e *Engine) advanceInputs(j *job, now int64) {
 	if j.state != Running {
 		return
 	}
 	for _, in := range j.inputs {
 		j.advance(in, e.inputWatermark(j, in))
 	}
+	j.advanceClock(now)
 }
 
 // watermark is that of a relation's rows at the end of the running step.

@@ -118,6 +118,10 @@ func newOperator(n *plan.Node, b *builder, worker int) (Operator, error) {
 		return newWindow(n, b, worker)
 	case plan.Unnest:
 		return newUnnest(n, b, worker)
+	case plan.Temporal:
+		return newTemporal(n, b, worker)
+	case plan.Every:
+		return newEvery(n, b, worker)
 	}
 	return nil, sqlerr.New(sqlerr.FeatureNotSupported, "operator %q is not supported", string(n.Op))
 }

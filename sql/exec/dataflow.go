@@ -42,6 +42,7 @@ type Dataflow struct {
 	step    stepInfo
 
 	wm, committed []int64 // watermark of each node's output: of this step, of the last one
+	due           []dueOp // what asks for steps of its own
 	started       bool    // a first step was committed
 	starting      bool    // this step has delivered what is there without input
 
@@ -55,8 +56,9 @@ type Dataflow struct {
 
 // stepInfo is what operators know of the running step.
 type stepInfo struct {
-	ctx *expr.Context
-	seq uint64 // counts the steps
+	ctx     *expr.Context
+	seq     uint64 // counts the steps
+	filling bool   // what is read is history: EMIT EVERY holds nothing back
 }
 
 // Build makes a dataflow. Errors are internal: a plan that the planner made can
@@ -88,6 +90,7 @@ func Build(root *plan.Node, o Options) (d *Dataflow, err error) {
 		d.wm[i] = NoWatermark
 	}
 	d.committed = slices.Clone(d.wm)
+	d.findDue()
 	return d, nil
 }
 
@@ -355,7 +358,13 @@ func (d *Dataflow) Restore(wm map[int]int64) {
 		w.reset(d.wm)
 		for i, x := range w.insts {
 			if r, ok := x.op.(Restorer); ok {
-				r.Restore(w.inputWatermarks(i))
+				in := w.inputWatermarks(i)
+				if x.clocked {
+					for k := range in {
+						in[k] = d.wm[i]
+					}
+				}
+				r.Restore(in)
 			}
 		}
 	}
@@ -404,6 +413,7 @@ var opNames = map[plan.Op]string{
 	plan.Scan: "Scan", plan.Values: "Values", plan.Map: "Map", plan.Join: "Join", plan.Agg: "Aggregate",
 	plan.Distinct: "Distinct", plan.Union: "Union", plan.Except: "Except", plan.TopN: "TopN", plan.Over: "Over",
 	plan.Window: "Window", plan.Exchange: "Exchange", plan.Unnest: "Unnest",
+	plan.Temporal: "Temporal Filter", plan.Every: "Emit Every", plan.Close: "Emit On Window Close",
 }
 
 // opName is a node's name in statistics and messages.

@@ -31,13 +31,20 @@ type Operator interface {
 }
 
 // Ticker is an Operator whose answer changes with the clock alone: temporal
-// filters, windows of processing time, EMIT EVERY. Tick is called once a step,
-// in the place of Finish's Advance and before it, with the step's clock; it
-// emits what the time has brought. Due returns when it wants the next step, in
-// µs of the clock; math.MaxInt64: never.
+// filters, EMIT EVERY. Tick is called once a step, between Finish and Advance,
+// and emits what the step's clock, now, has brought. Due, called between steps,
+// returns when it wants the next step, in µs of the clock; math.MaxInt64: never.
 type Ticker interface {
 	Tick(now int64, out Emit) error
 	Due() int64
+}
+
+// Waiter is an Operator with something that waits for the watermark. NextClose,
+// called between steps, returns the least watermark of its inputs at which
+// Advance has something to do; math.MaxInt64: nothing waits. Where the watermark
+// is the clock, a step is made for it.
+type Waiter interface {
+	NextClose() int64
 }
 
 // Starter is an Operator with an answer before any input (VALUES, an aggregate

@@ -49,6 +49,8 @@ type inst struct {
 	outs []reader
 	root bool
 	wmIn []int64
+	// clocked: the watermark of its inputs is the clock, whatever they say.
+	clocked bool
 
 	tables []table
 	subs   uint // their numbers, as bits
@@ -91,6 +93,7 @@ func (d *Dataflow) addWorker(b *builder, id int) error {
 	d.workers = append(d.workers, w)
 	for i, n := range d.nodes {
 		x := &inst{w: w, node: n, root: i == len(d.nodes)-1, wmIn: make([]int64, max(1, len(n.Inputs)))}
+		x.clocked = n.Clock && n.Op != plan.Scan
 		x.emit = x.emitBatch
 		w.insts = append(w.insts, x)
 		w.wm[i] = NoWatermark
@@ -308,9 +311,23 @@ func (w *worker) run(l int, finish bool) error {
 		if err := x.op.Finish(x.emit); err != nil {
 			return err
 		}
-		wm, err := x.op.Advance(w.inputWatermarks(i), x.emit)
+		if t, ok := x.op.(Ticker); ok {
+			if err := t.Tick(w.d.step.ctx.Now, x.emit); err != nil {
+				return err
+			}
+		}
+		in := w.inputWatermarks(i)
+		if x.clocked {
+			for k := range in {
+				in[k] = w.d.step.ctx.Now
+			}
+		}
+		wm, err := x.op.Advance(in, x.emit)
 		if err != nil {
 			return err
+		}
+		if x.clocked && wm == NoWatermark {
+			wm = w.d.step.ctx.Now
 		}
 		w.wm[i] = max(w.wm[i], wm)
 		w.leave(prev)

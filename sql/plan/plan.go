@@ -24,7 +24,7 @@ const (
 	Exchange Op = "exchange" // rows to the worker that owns the hash of Keys (none: all to one worker)
 	Close    Op = "close"    // EMIT ON WINDOW CLOSE: holds a row back until the watermark has closed its Time; append-only
 	Every    Op = "every"    // EMIT EVERY: lets the net change through at most every Interval of the clock
-	Temporal Op = "temporal" // rows while the clock is in [Exprs[0], Exprs[1]); either may be nil
+	Temporal Op = "temporal" // rows while Filter, which calls now(), is true; Exprs: when it may next change
 	Unnest   Op = "unnest"   // each row with each row of the set that Exprs[0] returns: generate_series, unnest, regexp_split_to_table …
 )
 
@@ -169,7 +169,9 @@ type Node struct {
 	// TimeEnd says that Time is the end of a window: a group is closed when the
 	// watermark has reached it.
 	TimeEnd bool `json:"time_end,omitempty"`
-	// Clock says that the watermark of Time is the step's clock: processing time.
+	// Clock says that Time is processing time: the node's watermark is the clock of
+	// the step. Of a Scan, its relation's watermark is; the owner of the dataflow
+	// moves it.
 	Clock bool `json:"clock,omitempty"`
 	// Lag, of a Map, says that its watermark is that much (µs) behind its input's:
 	// its Time is the start of a window of that size.

@@ -103,9 +103,6 @@ func (c *exprCtx) call(x *ast.Call) *expr.Expr {
 		panic(sqlerr.New(sqlerr.WrongObjectType, "%s is not an aggregate function", name).At(pos))
 	case x.Variadic:
 		panic(unsupported(pos, "VARIADIC in a call"))
-	case b.view && clockFunctions[name]:
-		panic(unsupported(pos, "%s in a materialized view", name).
-			WithHint("The answer would change without a change of its input. Compare with an event-time column, or call it when the view is read."))
 	}
 	args := x.Args
 	if named := hasNamed(args); named {
@@ -137,6 +134,9 @@ func (c *exprCtx) call(x *ast.Call) *expr.Expr {
 		return c.setCall(x, name, args)
 	}
 	e := b.call(name, pos, c.bindAll(args)...)
+	if clockFunctions[name] && len(b.views) > 0 {
+		e.Pos = -1 // it is in the text of a view
+	}
 	b.dependFunc(name)
 	return e
 }

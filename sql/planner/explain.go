@@ -229,6 +229,9 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		} else {
 			b.WriteString(" to one worker")
 		}
+	case plan.Temporal:
+		b.WriteString("Temporal filter WHERE " + expr.String(n.Filter, col))
+		state = "rows that the clock will change"
 	case plan.Unnest:
 		s := make([]string, len(n.Exprs))
 		for i, x := range n.Exprs {

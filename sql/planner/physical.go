@@ -215,10 +215,19 @@ func (y *physical) filter(r *rel) *phys {
 		y.lookup(r.in[0], r.conds)
 	}
 	in := y.build(r.in[0])
-	if len(r.conds) == 0 {
+	if clock, rest := y.b.temporals(r.conds); len(clock) > 0 {
+		in = y.where(in, rest)
+		return y.temporal(in, y.condition(clock, in.out))
+	}
+	return y.where(in, r.conds)
+}
+
+// where filters the rows of in.
+func (y *physical) where(in *phys, conds []*expr.Expr) *phys {
+	if len(conds) == 0 {
 		return in
 	}
-	f := y.condition(r.conds, in.out)
+	f := y.condition(conds, in.out)
 	if y.replays(in, f) {
 		in = y.kept(in)
 		p := y.node(plan.Map, in.out, in)
@@ -258,7 +267,7 @@ func (y *physical) project(r *rel) *phys {
 	}
 	var in *phys
 	var cond *expr.Expr
-	if src.op == opFilter {
+	if clock, _ := y.b.temporals(src.conds); src.op == opFilter && len(clock) == 0 {
 		if src.in[0].op == opScan && y.ad {
 			y.lookup(src.in[0], src.conds)
 		}

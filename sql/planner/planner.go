@@ -76,6 +76,9 @@ func (b *binder) rooted(r *rel, ids []int, adhoc bool) *plan.Node {
 	}
 	n := b.share(root.n)
 	numberNodes(n)
+	if b.view {
+		b.checkClock(n)
+	}
 	return n
 }
 

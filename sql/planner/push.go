@@ -83,8 +83,9 @@ func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 		}
 		return b.below(r, conds, setOf(r.keys))
 	case opDistinct:
-		r.in[0] = b.push(r.in[0], conds)
-		return r
+		clock, rest := b.temporals(conds)
+		r.in[0] = b.push(r.in[0], rest)
+		return filter(r, clock...)
 	case opTopN:
 		conds = b.rankLimit(r, conds)
 		if len(r.keys) == 0 {
@@ -98,6 +99,10 @@ func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 		}
 		return b.below(r, conds, setOf(r.in[0].out))
 	case opUnion, opSetOp:
+		var clock []*expr.Expr
+		if r.op == opSetOp {
+			clock, conds = b.temporals(conds)
+		}
 		for i, in := range r.in {
 			m := make(map[int]int, len(r.out))
 			for j, c := range r.out {
@@ -105,7 +110,7 @@ func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 			}
 			r.in[i] = b.push(in, mapExprs(conds, m))
 		}
-		return r
+		return filter(r, clock...)
 	}
 	return filter(r, conds...)
 }
@@ -143,7 +148,9 @@ func (b *binder) above(r *rel, conds []*expr.Expr) *rel {
 func (b *binder) below(r *rel, conds []*expr.Expr, cols set) *rel {
 	var down, up []*expr.Expr
 	for _, c := range conds {
-		if refs(c).within(cols) && b.movable(c) {
+		// Groups are fewer than rows, and closed by the watermark: they wait for the
+		// clock at less cost.
+		if refs(c).within(cols) && b.movable(c) && (r.op == opWindow || r.op == opUnnest || !b.temporal(c)) {
 			down = append(down, c)
 		} else {
 			up = append(up, c)
@@ -306,7 +313,7 @@ func (b *binder) inner(r *rel, conds []*expr.Expr) *rel {
 		}
 		members := on.list()
 		switch {
-		case !b.movable(c):
+		case !b.movable(c), len(members) > 1 && b.temporal(c):
 			top = append(top, c)
 		case len(members) == 0:
 			local[0] = append(local[0], c)

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Steps that only the clock asks for come at most every tickGap while the clock
+// runs: what falls due meanwhile shares one.
+const tickGap = 20 * time.Millisecond
+
+// maxTicks bounds the steps of one ADVANCE CLOCK. What is due beyond them happens
+// in the last one.
+const maxTicks = 10_000
+
+// nextTick is the time of the clock, µs, at which a job wants the next step;
+// math.MaxInt64: none does. Jobs that do not go on want none.
+func (e *Engine) nextTick() int64 {
+	t := int64(math.MaxInt64)
+	for _, j := range e.order {
+		if j.active() {
+			t = min(t, j.df.Due())
+		}
+	}
+	return t
+}
+
+// tickAt is nextTick as the loop goes by: not too soon after the last step.
+func (e *Engine) tickAt() int64 {
+	due := e.nextTick()
+	if _, manual := e.clock.read(); !manual && due != math.MaxInt64 {
+		due = max(due, e.lastStep+tickGap.Microseconds())
+	}
+	return due
+}
+
+// ticksDue tells whether the clock asks for a step.
+func (e *Engine) ticksDue() bool {
+	due := e.tickAt()
+	return due != math.MaxInt64 && due <= e.clock.now() && e.clock.now() > e.lastStep
+}
+
+// untilTick is how long the clock runs until it asks for a step.
+func (e *Engine) untilTick() (time.Duration, bool) {
+	now, manual := e.clock.read()
+	due := e.tickAt()
+	if manual || due == math.MaxInt64 {
+		return 0, false
+	}
+	if due-now > time.Hour.Microseconds() {
+		return time.Hour, true
+	}
+	return time.Duration(due-now) * time.Microsecond, true
+}
+
+// advanceClock moves a held clock to t. What is due on the way happens at its own
+// moment and in order, a step for each; then a step is made at t, also when
+// nothing is due.
+func (e *Engine) advanceClock(ctx context.Context, t int64) error {
+	var err error
+	if derr := e.do(ctx, func() {
+		if err = e.moveClock(t, false); err != nil {
+			return
+		}
+		for n := 0; n < maxTicks && ctx.Err() == nil && e.Err() == nil; n++ {
+			now := e.clock.now()
+			due := e.nextTick()
+			for _, s := range e.sources {
+				if d, ok := s.idleDue(now); ok && d > 0 {
+					due = min(due, now+d.Microseconds())
+				}
+			}
+			if due >= t || due <= now && e.lastStep == now {
+				break // what a step at this moment did not settle, the last one has to
+			}
+			if err = e.moveClock(max(due, now), true); err != nil {
+				return
+			}
+			e.step()
+		}
+		if err = e.moveClock(t, true); err == nil && e.Err() == nil {
+			e.step()
+		}
+	}); derr != nil {
+		return derr
+	}
+	return err
+}
+
+// advanceClock moves the watermarks of the inputs that carry processing time.
+func (j *job) advanceClock(now int64) {
+	for _, in := range j.inputs {
+		for _, n := range in.scans {
+			if n.Clock {
+				j.df.Advance(n, now)
+			}
+		}
+	}
+}
