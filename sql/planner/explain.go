@@ -215,13 +215,8 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		b.WriteString("Emit every " + duration(n.Interval))
 		state = "changes not yet emitted"
 	case plan.Temporal:
-		b.WriteString("While the clock is")
-		for i, x := range n.Exprs {
-			if x != nil {
-				b.WriteString([]string{" at or after ", " before "}[i] + expr.String(x, col))
-			}
-		}
-		state = "rows to come and to go"
+		b.WriteString("Temporal filter WHERE " + expr.String(n.Filter, col))
+		state = "rows that the clock will change"
 	case plan.Exchange:
 		b.WriteString("Exchange")
 		if len(n.Keys) > 0 {
@@ -229,9 +224,6 @@ func describe(n *plan.Node, name func(uint64) string) string {
 		} else {
 			b.WriteString(" to one worker")
 		}
-	case plan.Temporal:
-		b.WriteString("Temporal filter WHERE " + expr.String(n.Filter, col))
-		state = "rows that the clock will change"
 	case plan.Unnest:
 		s := make([]string, len(n.Exprs))
 		for i, x := range n.Exprs {

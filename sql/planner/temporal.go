@@ -139,7 +139,7 @@ func (s *solver) compare(f *expr.Expr) bool {
 		return false
 	}
 	l, r, op, ok := s.difference(l, r, op)
-	if !ok || !isTime(r.Type.ID) {
+	if !ok || !isMoment(r.Type.ID) {
 		return false
 	}
 	r = s.timestamptz(r)
@@ -164,7 +164,7 @@ func (s *solver) difference(l, r *expr.Expr, op string) (*expr.Expr, *expr.Expr,
 	if l.Type.ID != types.Interval {
 		return l, r, op, true
 	}
-	if l.Kind != expr.Call || fnName(l.Fn) != "-" || len(l.Args) != 2 || !isTime(l.Args[0].Type.ID) || !isTime(l.Args[1].Type.ID) {
+	if l.Kind != expr.Call || fnName(l.Fn) != "-" || len(l.Args) != 2 || !isMoment(l.Args[0].Type.ID) || !isMoment(l.Args[1].Type.ID) {
 		return l, r, op, false
 	}
 	r = s.b.fold(r)
@@ -192,7 +192,7 @@ func span(iv []byte) (int64, bool) {
 	return us + (int64(days)+30*int64(months))*86_400_000_000, true
 }
 
-func isTime(t types.ID) bool {
+func isMoment(t types.ID) bool {
 	return t == types.Timestamptz || t == types.Timestamp || t == types.Date
 }
 
@@ -215,7 +215,7 @@ func (s *solver) undo(f, to *expr.Expr) bool {
 	months := false // the last step undone were months: what follows has to be whole months
 	for {
 		switch {
-		case f.Kind == expr.Cast && isTime(f.Type.ID) && isTime(f.Args[0].Type.ID):
+		case f.Kind == expr.Cast && isMoment(f.Type.ID) && isMoment(f.Args[0].Type.ID):
 			if f.Type.ID == types.Date && f.Args[0].Type.ID != types.Date {
 				if months {
 					return false
@@ -254,7 +254,7 @@ func (s *solver) undo(f, to *expr.Expr) bool {
 			if name == "+" && namesClock(by) {
 				x, by = by, x
 			}
-			if namesClock(by) || !isTime(x.Type.ID) {
+			if namesClock(by) || !isMoment(x.Type.ID) {
 				return false
 			}
 			var ok bool
@@ -332,7 +332,7 @@ func plainNow(x *expr.Expr) bool {
 
 // dayOfNow tells whether x is the beginning of the current day.
 func dayOfNow(x *expr.Expr) bool {
-	for x.Kind == expr.Cast && isTime(x.Type.ID) && x.Args[0].Type.ID == types.Date {
+	for x.Kind == expr.Cast && isMoment(x.Type.ID) && x.Args[0].Type.ID == types.Date {
 		x = x.Args[0]
 	}
 	switch {
