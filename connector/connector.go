@@ -131,6 +131,14 @@ type Reader interface {
 	Close() error
 }
 
+// Holder is a Reader that can leave partitions unread for a while.
+type Holder interface {
+	// Hold names the partitions of which nothing more is wanted for now, in place
+	// of those named before. What was fetched of them may still come. It may be
+	// called from any goroutine.
+	Hold(partitions []int32)
+}
+
 // Sink takes the changes of a relation, epoch by epoch. It is used by one goroutine.
 type Sink interface {
 	// Write takes the consolidated change of one epoch. Rows arrive again after

@@ -187,12 +187,11 @@ func (in *stepInput) changes() map[uint64]*change {
 func (a *attempt) run() *stop {
 	e := a.e
 	for _, r := range e.relations {
-		if m := r.marker; m != nil && a.changes[r.obj.ID] != nil {
-			was := m.clone()
-			a.before = append(a.before, func() { *m = *was })
+		if r.marker != nil && (r.rest != nil || a.changes[r.obj.ID] != nil) {
+			a.before = append(a.before, r.saveMark())
 		}
 	}
-	e.markTables(a.changes)
+	e.markTables(a.changes, a.ctx.Now)
 	if a.in.rows > 0 {
 		for _, s := range e.sources {
 			a.before = append(a.before, s.save())

@@ -18,14 +18,23 @@ func (x *ddlRun) createTable(s *ast.CreateTable) error {
 	if err != nil || exists {
 		return err
 	}
-	if len(s.Options) > 0 {
-		return sqlerr.New(sqlerr.FeatureNotSupported, "a table has no options").At(s.Options[0].Offset()).
-			WithHint("CREATE SOURCE reads from a connector.")
+	opts, err := options(s.Options, nil)
+	if err != nil {
+		return err
+	}
+	for _, o := range s.Options {
+		if o.Name != optIdleTimeout || s.Watermark == nil {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "a table has no option %s", o.Name).At(o.Offset()).
+				WithHint("A table with a watermark has idle_timeout. CREATE SOURCE reads from a connector.")
+		}
+	}
+	if _, err := durationOption(opts, optIdleTimeout, 0); err != nil {
+		return err
 	}
 	if len(s.Includes) > 0 || s.Format != nil {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "INCLUDE and FORMAT are for sources").At(s.Offset())
 	}
-	o := &catalog.Object{Schema: schema, Name: name, Kind: catalog.Table, SQL: x.d.Text, AppendOnly: s.AppendOnly}
+	o := &catalog.Object{Schema: schema, Name: name, Kind: catalog.Table, SQL: x.d.Text, AppendOnly: s.AppendOnly, Options: opts}
 	if err := x.planner().Columns(&s.TableDef, o); err != nil {
 		return err
 	}

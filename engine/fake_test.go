@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ type fakeTopic struct {
 	more  chan struct{} // closed when something is appended
 	ended bool
 	err   error // what readers fail with
+	down  bool  // an outage: readers have trouble, and nothing comes
+	downs int   // outages so far
 
 	expired int64 // the records of each partition before this offset are gone
 	stalled bool  // bounded reads find nothing for the time being
@@ -114,10 +117,37 @@ type fakeReader struct {
 	at    connector.Positions
 	until connector.Positions
 	quiet map[int32]bool
+	hold  map[int32]bool
+	downs int
 }
 
-func (r *fakeReader) Trouble() error { return nil }
-func (r *fakeReader) Close() error   { return nil }
+func (t *fakeTopic) outage(on bool) {
+	t.change(func() {
+		if t.down = on; on {
+			t.downs++
+		}
+	})
+}
+
+func (r *fakeReader) Close() error { return nil }
+
+func (r *fakeReader) Trouble() error {
+	r.s.t.mu.Lock()
+	defer r.s.t.mu.Unlock()
+	if r.s.t.down {
+		return errors.New("the broker is away")
+	}
+	return nil
+}
+
+func (r *fakeReader) Hold(parts []int32) {
+	r.s.t.change(func() {
+		r.hold = map[int32]bool{}
+		for _, p := range parts {
+			r.hold[p] = true
+		}
+	})
+}
 
 func (r *fakeReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, error) {
 	for {
@@ -130,7 +160,14 @@ func (r *fakeReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch,
 		}
 		var out []connector.Fetch
 		done := true
+		if r.downs != t.downs {
+			r.downs = t.downs
+			clear(r.quiet)
+		}
 		for p, rs := range t.parts {
+			if r.until == nil && (t.down || r.hold[p] && r.at[p] < int64(len(rs))) {
+				continue
+			}
 			if r.until != nil {
 				if _, ok := r.until[p]; !ok {
 					continue

@@ -64,6 +64,11 @@ type feed struct {
 	end     bool
 	err     error
 	trouble func() error
+	holder  connector.Holder // nil: the reader has none
+	holding []int32          // the partitions that it holds
+	// Bounds in place of the usual ones while what is queued must wait.
+	wideRows  int
+	wideBytes int64
 
 	// What the last take took, which unget undoes.
 	taken    []fetched
@@ -151,20 +156,41 @@ func (f *feed) unquiet() {
 }
 
 // take returns fetches of about max rows. end and err come once, behind the last.
-func (f *feed) take(max int) (items []fetched, end bool, err error) {
+func (f *feed) take(max int) (items []fetched, end bool, err error) { return f.takeIf(max, nil) }
+
+// takeIf is take of those for which ok returns true. It is asked for each in
+// turn; having said no, it says no to all of that partition.
+func (f *feed) takeIf(max int, ok func(*fetched) bool) (items []fetched, end bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n, rows := 0, 0
+	var left []fetched
 	for n < len(f.items) && rows < max {
-		rows += f.items[n].rows
-		f.bytes -= f.items[n].size()
-		f.part(f.items[n].part).queue--
+		it := &f.items[n]
 		n++
+		if ok != nil && !ok(it) {
+			left = append(left, *it)
+			continue
+		}
+		rows += it.rows
+		f.bytes -= it.size()
+		p := f.part(it.part)
+		if p.queue--; p.quiet != 0 && it.rows > 0 {
+			p.quiet = f.e.clock.now() // what waited here was something
+		}
+		if left != nil {
+			items = append(items, *it)
+		} else {
+			items = f.items[:n:n]
+		}
 	}
 	f.fresh = n < len(f.items)
-	items = f.items[:n:n]
 	f.taken, f.takenEnd, f.takenErr = items, false, nil
-	if f.items = f.items[n:]; len(f.items) == 0 {
+	f.items = f.items[n:]
+	if len(left) > 0 {
+		f.items = append(left, f.items...)
+	}
+	if len(f.items) == 0 {
 		f.items = nil
 		end, err = f.end, f.err
 		f.takenEnd, f.takenErr = end, err
@@ -231,7 +257,7 @@ func (f *feed) put(x fetched) error {
 	f.items = append(f.items, x)
 	f.rows += x.rows
 	f.bytes += x.size()
-	full := f.rows >= feedRows || f.bytes >= f.max
+	full := f.full()
 	f.mu.Unlock()
 	f.e.poke()
 	for full {
@@ -241,10 +267,15 @@ func (f *feed) put(x fetched) error {
 			return f.ctx.Err()
 		}
 		f.mu.Lock()
-		full = f.rows >= feedRows || f.bytes >= f.max
+		full = f.full()
 		f.mu.Unlock()
 	}
 	return nil
+}
+
+// full tells whether the reader must wait.
+func (f *feed) full() bool {
+	return f.rows >= max(feedRows, f.wideRows) || f.bytes >= max(f.max, f.wideBytes)
 }
 
 func (f *feed) finish(end bool, err error) {
@@ -291,9 +322,7 @@ func (f *feed) read(conn connector.Source, cv *converter, from, until connector.
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	f.mu.Lock()
-	f.trouble = r.Trouble
-	f.mu.Unlock()
+	f.setReader(r)
 	for {
 		fs, err := r.Fetch(f.ctx, int(min(delta.MaxRows*4, max(1, f.e.fetchRows.Load()))))
 		for _, x := range fs {

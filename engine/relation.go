@@ -23,6 +23,8 @@ type relation struct {
 	kept  *kept // of an internal relation
 	// marker is the watermark of a table that declares one; nil: none.
 	marker *marker
+	moved  int64      // since when that stands, on the engine's clock
+	rest   *tableRest // nil: its watermark moves with rows alone
 }
 
 // arrangement is a relation's rows ordered by some of its columns: a key is the
@@ -65,6 +67,9 @@ func newRelation(o *catalog.Object) *relation {
 	r.main = newArrangement(o, keys, len(o.Columns))
 	if o.Kind == catalog.Table && o.Watermark != nil {
 		r.marker = newMarker(o.Watermark)
+		if d, err := durationOption(o.Options, optIdleTimeout, -1); err == nil && d >= 0 {
+			r.rest = &tableRest{timeout: d.Microseconds()}
+		}
 	}
 	return r
 }

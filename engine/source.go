@@ -36,6 +36,9 @@ type source struct {
 	// Of the time in which every partition is idle: since when, 0 when not, and
 	// where the watermark goes on from.
 	allIdle, idleFrom int64
+	maxDrift          int64 // µs; -1: partitions need not stay together
+	group             string
+	waits             int64 // for what its partitions are held
 }
 
 // connectorConfig is what CREATE SOURCE said, for the connector.
@@ -43,7 +46,7 @@ func connectorConfig(o *catalog.Object) connector.Config {
 	c := connector.Config{Name: o.Name, Format: o.Format, Encode: o.Encode}
 	if len(o.Options) > 0 {
 		c.Options = maps.Clone(o.Options)
-		for _, own := range append([]string{optIdleTimeout, optDeadRetention, optDeadMax}, lateDefaults...) {
+		for _, own := range append([]string{optIdleTimeout, optDeadRetention, optDeadMax, optMaxDrift, optGroup}, lateDefaults...) {
 			delete(c.Options, own)
 		}
 	}
@@ -60,6 +63,8 @@ const (
 	optIdleTimeout   = "idle_timeout"
 	optDeadRetention = "dead_letter_retention"
 	optDeadMax       = "dead_letter_max_bytes"
+	optMaxDrift      = "max_drift"
+	optGroup         = "watermark_group"
 
 	defaultIdleTimeout = time.Minute
 	defaultRetention   = 7 * 24 * time.Hour
@@ -119,6 +124,9 @@ func newSource(o *catalog.Object, known bool) (*source, error) {
 	}
 	s := &source{obj: o, conn: conn, wm: exec.NoWatermark}
 	idle, err := durationOption(o.Options, optIdleTimeout, defaultIdleTimeout)
+	if err == nil {
+		err = s.alignOptions()
+	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -187,12 +195,18 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 	if e.stepsHeld() {
 		return 0
 	}
+	var held []*source
 	for _, id := range slices.Sorted(maps.Keys(e.sources)) {
 		s := e.sources[id]
 		if s.feed == nil || s.hold > 0 {
 			continue
 		}
-		items, end, err := s.feed.take(rows)
+		var allowed func(*fetched) bool
+		d := e.drift(s, now)
+		if d != nil {
+			allowed = d.ok
+		}
+		items, end, err := s.feed.takeIf(rows, allowed)
 		c := &change{}
 		var dead []deadRow
 		for _, it := range items {
@@ -234,6 +248,16 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 			a.after = append(a.after, func() { e.sourceFailed(s, err) })
 		}
 		s.moveWatermark(now)
+		if d != nil {
+			if d.keep(now, len(items)) {
+				held = append(held, s)
+			}
+		}
+	}
+	for _, s := range held { // what the step did may let them go on
+		if least := min(s.slowest(), e.othersSlowest(s)); least != s.waits {
+			s.waits, e.tick = least, true
+		}
 	}
 	return most
 }

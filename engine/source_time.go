@@ -15,7 +15,8 @@ type partition struct {
 	marker *marker
 	moved  int64 // since when its watermark stands, on the engine's clock
 	idle   bool  // it has nothing for so long that it does not hold the watermark back
-	held   bool  // it waits for others: max_drift
+	held   bool  // it waits for others, as max_drift says
+	since  int64 // of held
 }
 
 // silence is how long, by the system's clock, a reader may not say that a
@@ -45,6 +46,9 @@ func (s *source) observe(x *partition, it *fetched, now int64) {
 func (s *source) rest(now int64) (since, until int64) {
 	until = now
 	if s.feed == nil {
+		for _, x := range s.parts {
+			x.idle = false
+		}
 		return 0, until
 	}
 	if s.feed.troubleText() != "" { // an outage

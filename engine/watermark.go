@@ -162,17 +162,60 @@ func latest(v *delta.Vec, ws []int64) int64 {
 	return m
 }
 
+// tableRest is the idleness of a table that has an idle_timeout: then its
+// watermark moves on by the time that passes.
+type tableRest struct {
+	timeout int64
+	wrote   int64 // when the last rows came, on the engine's clock; 0: not in this run
+	from    int64 // the watermark then
+}
+
 // markTables moves the watermarks of the tables that the step writes, from its
 // end on: what is inserted moves them, nothing takes them back.
-func (e *Engine) markTables(changes map[uint64]*change) {
+func (e *Engine) markTables(changes map[uint64]*change, now int64) {
 	for id, c := range changes {
 		r := e.relations[id]
 		if r == nil || r.marker == nil {
 			continue
 		}
-		w := r.obj.Watermark
+		w, before := r.obj.Watermark, r.marker.mark
 		for _, b := range c.batches {
 			r.marker.observe(w, b.Cols[w.Col], b.W)
+		}
+		if r.marker.mark != before {
+			r.moved = now
+		}
+		if r.rest != nil {
+			r.rest.wrote, r.rest.from = now, r.marker.mark
+		}
+	}
+	for _, r := range e.relations {
+		t := r.rest
+		if t == nil {
+			continue
+		}
+		if t.wrote == 0 { // a new run: the time before it does not count
+			t.wrote, t.from = now, r.marker.mark
+		}
+		if idle := now - t.wrote - t.timeout; idle > 0 && t.from != exec.NoWatermark {
+			if m := minus(t.from, -idle); m > r.marker.mark {
+				r.marker.mark, r.moved = m, now
+			}
+		}
+	}
+}
+
+// saveMark returns a function that puts the watermark of a table back.
+func (r *relation) saveMark() func() {
+	was, moved := r.marker.clone(), r.moved
+	rest := tableRest{}
+	if r.rest != nil {
+		rest = *r.rest
+	}
+	return func() {
+		r.marker, r.moved = was, moved
+		if r.rest != nil {
+			*r.rest = rest
 		}
 	}
 }

@@ -84,7 +84,9 @@ func (p *poller) startOver() error {
 	p.cl.Close()
 	p.mu.Lock()
 	clear(p.parts)
+	p.holdNews = p.hold != nil
 	p.mu.Unlock()
+	p.held = nil
 	return p.connect()
 }
 

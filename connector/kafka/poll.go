@@ -40,7 +40,8 @@ type news struct {
 // poller polls records and cuts them into runs.
 type poller struct {
 	*reader
-	cl *kgo.Client
+	cl   *kgo.Client
+	held map[int32]bool // by the client
 }
 
 func newPoller(r *reader) (*poller, error) {
@@ -73,6 +74,7 @@ func (p *poller) connect() error {
 func (p *poller) loop() {
 	defer func() { p.cl.Close() }()
 	for p.ctx.Err() == nil {
+		p.applyHold()
 		n, ctx, stop := p.takeNews()
 		if n != nil {
 			if err := p.apply(n); err != nil {
@@ -109,6 +111,9 @@ func (p *poller) takeNews() (*news, context.Context, func()) {
 		n := p.news
 		p.news, p.hasNews = news{}, false
 		return &n, nil, nil
+	}
+	if p.holdNews {
+		return &news{}, nil, nil
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	p.wake = cancel

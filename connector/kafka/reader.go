@@ -43,6 +43,9 @@ type reader struct {
 	parts   map[int32]*part    // written by the poller
 	given   connector.Positions
 	release connector.Positions // overrides given
+
+	hold     map[int32]bool // partitions to leave unread
+	holdNews bool           // the poller has not looked yet
 }
 
 // run is consecutive records of one partition on their way.

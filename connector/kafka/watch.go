@@ -262,7 +262,7 @@ func (w *watcher) findStuck(ctx context.Context, n *news) {
 	now := connector.Positions{}
 	w.mu.Lock()
 	for p, q := range w.reader.parts {
-		if end, ok := n.ends[p]; ok && w.wake != nil && !q.lost && q.next < end && q.next < q.limit {
+		if end, ok := n.ends[p]; ok && w.wake != nil && !q.lost && !w.hold[p] && q.next < end && q.next < q.limit {
 			now[p] = q.next
 		}
 	}
