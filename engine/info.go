@@ -113,7 +113,7 @@ func (e *Engine) jobs(ctx context.Context) ([]JobInfo, error) {
 func (e *Engine) jobInfo(j *job) JobInfo {
 	i := JobInfo{
 		ID: j.obj.ID, Name: j.obj.Name, Kind: j.obj.Kind, State: j.state, Epoch: e.epoch,
-		StateBytes: j.tables.bytes(), RowsIn: j.rowsIn, RowsOut: j.rowsOut, StepNanos: j.nanos, Watermark: j.wm,
+		StateBytes: j.tables.bytes(), RowsIn: j.rowsIn, RowsOut: j.rowsOut, StepNanos: j.nanos, Watermark: j.reached(),
 		Late: j.rules.policy, AllowedLateness: j.rules.allowed,
 	}
 	if j.state == Running && e.finished(j) {

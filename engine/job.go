@@ -192,10 +192,20 @@ func (e *Engine) outWatermark(j *job) int64 {
 			wm, timed = min(wm, in.wm), true
 		}
 	}
-	if !timed {
+	if !timed || wm == exec.NoWatermark {
 		return exec.NoWatermark
 	}
+	j.obj.Plan.Visit(func(n *plan.Node) { wm -= n.Lag })
 	return wm
+}
+
+// reached is the watermark up to which the view has taken its inputs in. That of
+// its rows is behind when they show the start of a window alone.
+func (j *job) reached() int64 {
+	if j.wm == exec.NoWatermark || j.obj.Plan == nil {
+		return j.wm
+	}
+	return j.wm + j.obj.Plan.Lag
 }
 
 // advance moves the watermark of an input.
