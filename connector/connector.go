@@ -78,13 +78,27 @@ type DeadLetter struct {
 type Fetch struct {
 	Partition int32
 	Batch     *delta.Batch // rows in the order of their offsets; at most delta.MaxRows; may be nil
-	Dead      []DeadLetter
-	Next      int64 // the offset after the last record of this fetch, decoded or not
+	// Offsets are those of the batch's rows, ascending; nil: the rows are the last
+	// records before Next, one after the other.
+	Offsets []int64
+	Dead    []DeadLetter
+	Next    int64 // the offset after the last record of this fetch, decoded or not
 	// AtEnd says that nothing more was there when this was fetched. A reader says
 	// so again, with no rows, about every QuietEvery for as long as it finds
 	// nothing there; it says nothing while it cannot know (an outage).
 	AtEnd bool
 	Reset string // not empty: the position jumped, and why (a line for the log)
+	// Resumes is, with Reset in a bounded read, the first offset that is there: it
+	// may lie beyond the bound, where Next is. 0: it is Next.
+	Resumes int64
+}
+
+// Offset is the offset of row i of the batch.
+func (f *Fetch) Offset(i int) int64 {
+	if f.Offsets != nil {
+		return f.Offsets[i]
+	}
+	return f.Next - int64(f.Batch.N) + int64(i)
 }
 
 // QuietEvery is how often a reader says that a partition still has nothing.

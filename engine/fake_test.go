@@ -218,6 +218,7 @@ func (r *fakeReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch,
 					}
 				}
 				f.Batch.N++
+				f.Offsets = append(f.Offsets, at)
 			}
 			r.at[p] = n
 			f.Next = n

@@ -26,11 +26,14 @@ type fetched struct {
 	next    int64
 	batch   *delta.Batch // the relation's columns; nil: no rows
 	rows    int
+	offsets []int64 // of the rows; nil: they are the last before next
 	dead    []deadRow
 	maxTime int64
+	minTime int64
 	atEnd   bool
 	reset   string
-	started bool // tells where the partition starts; no records
+	resumes int64 // with reset, in a bounded read: see connector.Fetch
+	started bool  // tells where the partition starts; no records
 }
 
 // deadRow is an entry of <source>_dead_letters.

@@ -317,7 +317,6 @@ type converter struct {
 	fields []int // the relation's columns that the connector fills
 	gens   []generated
 	time   int // the event time's column, -1: none
-	offset int // the column that carries the record's offset, -1: none
 }
 
 type generated struct {
@@ -326,16 +325,13 @@ type generated struct {
 }
 
 func newConverter(o *catalog.Object, env *expr.Env, c *clock) (*converter, error) {
-	cv := &converter{obj: o, clock: c, time: -1, offset: -1}
+	cv := &converter{obj: o, clock: c, time: -1}
 	if o.Watermark != nil {
 		cv.time = o.Watermark.Col
 	}
 	for i, col := range o.Columns {
 		if col.Generated == nil {
 			cv.fields = append(cv.fields, i)
-			if col.Meta == "offset" {
-				cv.offset = i
-			}
 			continue
 		}
 		p, err := expr.Compile(env, col.Generated)
@@ -349,7 +345,7 @@ func newConverter(o *catalog.Object, env *expr.Env, c *clock) (*converter, error
 
 // convert turns a fetch into what a step takes.
 func (cv *converter) convert(f connector.Fetch) fetched {
-	out := fetched{part: f.Partition, next: f.Next, atEnd: f.AtEnd, reset: f.Reset, maxTime: exec.NoWatermark}
+	out := fetched{part: f.Partition, next: f.Next, atEnd: f.AtEnd, reset: f.Reset, resumes: f.Resumes, maxTime: exec.NoWatermark, minTime: math.MaxInt64}
 	for _, d := range f.Dead {
 		out.dead = append(out.dead, deadRow{part: f.Partition, offset: d.Offset, bytes: d.Bytes, reason: d.Reason})
 	}
@@ -360,11 +356,12 @@ func (cv *converter) convert(f connector.Fetch) fetched {
 	for i, c := range cv.fields {
 		b.Cols[c] = f.Batch.Cols[i]
 	}
+	out.offsets = f.Offsets
 	b = cv.compute(b, f, &out)
 	if b != nil && b.N > 0 {
 		out.batch, out.rows = b, b.N
 		if cv.time >= 0 {
-			out.maxTime = latest(b.Cols[cv.time], b.W)
+			out.maxTime, out.minTime = latest(b.Cols[cv.time], b.W), earliest(b.Cols[cv.time])
 		}
 	}
 	return out
@@ -398,7 +395,7 @@ next:
 				return nil
 			}
 			out.dead = append(out.dead, deadRow{
-				part: f.Partition, offset: cv.offsetOf(b, bad, f, row[bad]),
+				part: f.Partition, offset: f.Offset(int(row[bad])),
 				bytes:  []byte(fieldsText(b, bad)),
 				reason: `column "` + cv.obj.Columns[g.col].Name + `": ` + sqlerr.From(err).Message,
 			})
@@ -416,18 +413,15 @@ next:
 			b = nb
 			continue next
 		}
+		if b.N < f.Batch.N {
+			out.offsets = make([]int64, b.N)
+			for i := range out.offsets {
+				out.offsets[i] = f.Offset(int(row[i]))
+			}
+		}
 		return &delta.Batch{N: b.N, Cols: cols}
 	}
 	return nil
-}
-
-// offsetOf is the offset of a row: what its metadata column says, else counted
-// from the end of the fetch, which is right where offsets have no gaps.
-func (cv *converter) offsetOf(b *delta.Batch, i int, f connector.Fetch, row int32) int64 {
-	if cv.offset >= 0 && !b.Cols[cv.offset].Null(i) {
-		return b.Cols[cv.offset].I[i]
-	}
-	return f.Next - int64(f.Batch.N) + int64(row)
 }
 
 // readSource is the bounded read behind SELECT … FROM source: from the source's

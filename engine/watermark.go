@@ -170,6 +170,17 @@ type tableRest struct {
 	from    int64 // the watermark then
 }
 
+// earliest is the least value of a time column.
+func earliest(v *delta.Vec) int64 {
+	m := int64(math.MaxInt64)
+	for i, x := range v.I[:v.N] {
+		if x < m && !v.Null(i) {
+			m = x
+		}
+	}
+	return m
+}
+
 // markTables moves the watermarks of the tables that the step writes, from its
 // end on: what is inserted moves them, nothing takes them back.
 func (e *Engine) markTables(changes map[uint64]*change, now int64) {

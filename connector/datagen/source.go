@@ -152,6 +152,14 @@ func (s *Source) Open(_ context.Context, from, until connector.Positions) (conne
 	return r, nil
 }
 
+// OpenHistory implements connector.History: rows that came before are there, and
+// are not waited for.
+func (s *Source) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
+	c := *s
+	c.gap = 0
+	return c.Open(ctx, from, until)
+}
+
 // settle is how long a reader lets rows gather: single ones cost as much.
 const settle = 5 * time.Millisecond
 

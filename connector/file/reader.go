@@ -28,11 +28,12 @@ type reader struct {
 	limit int64 // -1: none
 	done  bool  // the end of a bounded file was reached
 
-	buf   []byte
-	start int                   // where in buf the next record starts
-	at    int64                 // buf's place in the file
-	rows  int                   // in dec
-	long  *connector.DeadLetter // a line too long, of which the rest is to come
+	buf     []byte
+	start   int                   // where in buf the next record starts
+	at      int64                 // buf's place in the file
+	rows    int                   // in dec
+	offsets []int64               // of the rows in dec
+	long    *connector.DeadLetter // a line too long, of which the rest is to come
 
 	trouble *atomic.Pointer[error]
 }
@@ -109,8 +110,8 @@ func (r *reader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, err
 	out.Next = r.off
 	out.AtEnd = out.AtEnd || r.past()
 	if r.rows > 0 {
-		out.Batch = &delta.Batch{N: r.rows, Cols: r.dec.take()}
-		r.rows = 0
+		out.Batch, out.Offsets = &delta.Batch{N: r.rows, Cols: r.dec.take()}, r.offsets
+		r.rows, r.offsets = 0, nil
 	}
 	return []connector.Fetch{out}, nil
 }
@@ -179,6 +180,7 @@ func (r *reader) decode(out *connector.Fetch, maxRows int, ended bool) {
 				out.Dead = append(out.Dead, r.dead(rec, err.Error()))
 			} else {
 				r.rows++
+				r.offsets = append(r.offsets, r.off)
 				r.meta()
 			}
 		}

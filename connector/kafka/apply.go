@@ -111,7 +111,9 @@ func (p *poller) recover(id int32, q *part, first, end int64) error {
 	}
 	p.move(q, min(to, q.limit))
 	p.seek(id, to)
-	p.emit(id, q, q.next >= end, fmt.Sprintf("%s; going on at %d", why, to))
+	p.push(&run{Fetch: connector.Fetch{
+		Partition: id, Next: q.next, AtEnd: q.next >= end, Resumes: to, Reset: fmt.Sprintf("%s; going on at %d", why, to),
+	}})
 	p.pause(id, q)
 	return nil
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -25,6 +26,8 @@ type decoder struct {
 	metas []meta
 	vals  []types.Datum
 	most  int
+
+	offsets []int64 // of the rows of the run
 }
 
 func newDecoder(cols []connector.Column, o *options) (*decoder, error) {
@@ -46,7 +49,9 @@ func newDecoder(cols []connector.Column, o *options) (*decoder, error) {
 }
 
 // run decodes consecutive records of one partition.
-func (d *decoder) run(rs []*kgo.Record) (b *delta.Batch, dead []connector.DeadLetter) {
+// next is the offset behind them. offsets are as in connector.Fetch.
+func (d *decoder) run(rs []*kgo.Record, next int64) (b *delta.Batch, offsets []int64, dead []connector.DeadLetter) {
+	d.offsets = d.offsets[:0]
 	for _, r := range rs {
 		if r.Attrs.IsControl() {
 			continue
@@ -59,13 +64,18 @@ func (d *decoder) run(rs []*kgo.Record) (b *delta.Batch, dead []connector.DeadLe
 			dead = append(dead, connector.DeadLetter{
 				Offset: r.Offset, Bytes: append([]byte(nil), keep...), Reason: err.Error(), Time: r.Timestamp,
 			})
+			continue
 		}
+		d.offsets = append(d.offsets, r.Offset)
 	}
 	n := d.json.Len()
 	if n == 0 {
-		return nil, dead
+		return nil, nil, dead
 	}
-	return &delta.Batch{N: n, Cols: d.json.Take()}, dead
+	if d.offsets[0] != next-int64(n) { // compaction, marks of transactions, dead letters
+		offsets = slices.Clone(d.offsets)
+	}
+	return &delta.Batch{N: n, Cols: d.json.Take()}, offsets, dead
 }
 
 func (d *decoder) record(r *kgo.Record) error {

@@ -115,7 +115,7 @@ func (r *reader) decode(d *decoder) {
 		case <-r.ctx.Done():
 			return
 		case j := <-r.work:
-			j.Batch, j.Dead = d.run(j.records)
+			j.Batch, j.Offsets, j.Dead = d.run(j.records, j.Next)
 			j.records = nil
 			close(j.done)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/streamsql/streamsql/connector"
@@ -87,6 +88,14 @@ func (s *Source) Open(_ context.Context, from, until connector.Positions) (conne
 	return r, nil
 }
 
+// OpenHistory implements connector.History: events that came before are there, and
+// are not waited for.
+func (s *Source) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
+	c := *s
+	c.gap = 0
+	return c.Open(ctx, from, until)
+}
+
 // settle is how long a reader lets events gather: single ones cost as much.
 const settle = 5 * time.Millisecond
 
@@ -129,7 +138,10 @@ func (r *reader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch, err
 	}
 	r.collect(p, min(upTo, p.limit), maxRows)
 	f := connector.Fetch{Partition: int32(p.id), Next: min(p.next, p.limit), AtEnd: p.next >= min(upTo, p.limit)}
-	if len(r.ids) > 0 {
+	if n := len(r.ids); n > 0 {
+		if r.ids[0] != f.Next-int64(n) {
+			f.Offsets = slices.Clone(r.ids)
+		}
 		f.Batch = r.batch(p.id)
 	}
 	return []connector.Fetch{f}, nil
