@@ -117,7 +117,9 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 		a.calls = append(a.calls, c)
 	}
-	a.initTime()
+	if err := a.initTime(); err != nil {
+		return nil, err
+	}
 	words := 1
 	inline := 1
 	for _, k := range a.keys {
@@ -165,7 +167,7 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 	}
 	o := state.HashOptions{Words: words, Inline: inline}
-	if a.closing {
+	if a.closing && !a.final {
 		o.Loaded = a.groupLoaded
 		for a.groups[0] < KeyGroups && GroupOwner(byte(a.groups[0]), b.opts.Workers) < worker {
 			a.groups[0]++
@@ -396,6 +398,12 @@ func (a *agg) Finish(out Emit) error {
 	}
 	if err := a.closeSlots(); err != nil {
 		return err
+	}
+	if a.final {
+		if err := a.holdChanges(); err != nil {
+			return err
+		}
+		return a.t.Err()
 	}
 	if err := a.emitChanges(out); err != nil {
 		return err

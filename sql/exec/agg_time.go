@@ -7,6 +7,7 @@ import (
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/state"
 )
 
@@ -34,6 +35,10 @@ type aggTime struct {
 	groups  [2]int // key groups of the worker, from and to
 	folding bool
 	foldIdx timeIndex
+
+	final    bool // answers are emitted when the watermark closes them
+	finalIdx timeIndex
+	closed   []int32 // rows of the groups that are
 }
 
 // timeIndex is a tree of key group, time, rest of the group's key, with for each
@@ -155,8 +160,12 @@ func (g *groupTime) initTime(n *plan.Node, b *builder, keys []int) {
 	}
 }
 
-func (a *agg) initTime() {
+func (a *agg) initTime() error {
 	a.groupTime.initTime(a.n, a.b, a.keys)
+	a.final = a.n.Final && !a.b.opts.Batch
+	if a.final && !a.closing {
+		return sqlerr.New(sqlerr.Internal, "operator %d: the watermark closes no group of a final aggregate", a.n.ID)
+	}
 	if a.closing {
 		a.close.init()
 	}
@@ -166,6 +175,7 @@ func (a *agg) initTime() {
 	if a.folding {
 		a.timeCol = a.n.Inputs[0].TimeCol()
 	}
+	return nil
 }
 
 // folds tells whether the watermark folds a call's rows into a closed state.
@@ -207,6 +217,9 @@ func (a *agg) openTime(worker int) {
 	}
 	if a.folding {
 		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
+	}
+	if a.final {
+		a.finalIdx.init(a.b.tree(a.n, aggClose, worker))
 	}
 }
 
@@ -342,7 +355,7 @@ func (a *agg) foldAdd(row int32, b *delta.Batch, i int, w int64) {
 }
 
 // Advance closes and folds what the watermark has passed.
-func (a *agg) Advance(wm []int64, _ Emit) (int64, error) {
+func (a *agg) Advance(wm []int64, out Emit) (int64, error) {
 	w := inputTime(a.n, wm)
 	if w <= a.wm || a.timeCol < 0 {
 		return w, nil
@@ -356,7 +369,11 @@ func (a *agg) Advance(wm []int64, _ Emit) (int64, error) {
 			return w, err
 		}
 	}
-	if a.closing {
+	if a.final {
+		if err := a.emitClosed(out); err != nil {
+			return w, err
+		}
+	} else if a.closing {
 		if err := a.closeBefore(a.limit()); err != nil {
 			return w, err
 		}
@@ -442,6 +459,9 @@ func (a *agg) rollbackTime() {
 	if a.folding {
 		a.foldIdx.forget()
 	}
+	if a.final {
+		a.finalIdx.forget()
+	}
 }
 
 // Restore takes the watermark up after a restart.
@@ -450,9 +470,20 @@ func (a *agg) Restore(wm []int64) {
 	if a.folding {
 		a.foldIdx.forget()
 	}
+	if a.final {
+		a.finalIdx.forget()
+	}
 }
 
 // rowErr gives an error of an aggregate its row.
 func (a *agg) rowErr(err error, args []*delta.Vec, cols []plan.Column) error {
 	return rowError(&expr.EvalError{Err: err}, a.n, &delta.Batch{N: 1, Cols: args}, cols)
+}
+
+// nextPart is NextClose of an operator with partitions.
+func (g *groupTime) nextPart() int64 {
+	if !g.closing {
+		return never
+	}
+	return g.nextOf(&g.closeIdx)
 }

@@ -114,6 +114,8 @@ func newOperator(n *plan.Node, b *builder, worker int) (Operator, error) {
 		return newDistinct(n, b, worker)
 	case plan.Except:
 		return newExcept(n, b, worker)
+	case plan.Close:
+		return newClose(n, b, worker)
 	case plan.Window:
 		return newWindow(n, b, worker)
 	case plan.Unnest:

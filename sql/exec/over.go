@@ -293,3 +293,6 @@ func (o *over) Restore(wm []int64) { o.restoreTime(inputTime(o.n, wm)) }
 func (o *over) Held() int64 {
 	return int64(cap(o.was.buf)+cap(o.now.buf)) + int64(len(o.was.entries)+len(o.now.entries))*24
 }
+
+// NextClose returns the watermark at which a partition is closed next.
+func (o *over) NextClose() int64 { return o.nextPart() }

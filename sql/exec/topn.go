@@ -404,3 +404,6 @@ func (t *topN) Restore(wm []int64) { t.restoreTime(inputTime(t.n, wm)) }
 func (t *topN) Held() int64 {
 	return int64(cap(t.was.buf)) + int64(len(t.was.entries))*32 + int64(len(t.touched))*100
 }
+
+// NextClose returns the watermark at which a partition is closed next.
+func (t *topN) NextClose() int64 { return t.nextPart() }

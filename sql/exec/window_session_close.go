@@ -6,6 +6,9 @@ import "bytes"
 // µs behind: a session whose end it has just reached can still grow.
 func (s *session) Advance(wm []int64, _ Emit) (int64, error) {
 	t := inputTime(s.n, wm)
+	if s.n.Clock {
+		t = s.step.ctx.Now + 1 // of a later step, no row has the same time
+	}
 	if t == NoWatermark {
 		return t, nil
 	}
@@ -66,11 +69,19 @@ func (s *session) Rollback() {
 
 // Restore takes the watermark up after a restart.
 func (s *session) Restore(wm []int64) {
-	s.wm = inputTime(s.n, wm)
+	if s.wm = NoWatermark; !s.n.Clock {
+		s.wm = inputTime(s.n, wm)
+	}
 	s.before = s.wm
 	s.idx.forget()
 }
 
 // NextClose returns the watermark at which a session is closed next, or its
 // bounds are not needed any more.
-func (s *session) NextClose() int64 { return s.idx.next() }
+func (s *session) NextClose() int64 {
+	t := s.idx.next()
+	if s.n.Clock && t != never {
+		t--
+	}
+	return t
+}

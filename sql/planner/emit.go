@@ -86,38 +86,17 @@ func (y *physical) onClose(root *phys, q *ast.Query) *phys {
 	panic(y.neverCloses(root.n, q))
 }
 
-// closeNode is a Close over in. A row and what takes it back must meet.
+// closeNode is a Close over in. A row and what takes it back must meet, and a
+// worker keep what is of its key groups.
 func (y *physical) closeNode(in *phys) *phys {
 	n := in.n
-	if !meet(n) {
-		x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, Time: n.Time, TimeEnd: n.TimeEnd}
-		for i := range n.Out {
-			x.Keys = append(x.Keys, i)
-		}
-		n = x
+	x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
+	for i := range n.Out {
+		x.Keys = append(x.Keys, i)
 	}
-	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
+	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{x}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
 	p := &phys{n: c, out: in.out, times: in.times}
 	return p
-}
-
-// meet tells whether a row of n and what takes it back come to one worker: they
-// do behind an exchange and what works by keys.
-func meet(n *plan.Node) bool {
-	switch n.Op {
-	case plan.Scan, plan.Values, plan.Map, plan.Unnest, plan.Window, plan.Union, plan.Temporal:
-	default:
-		return true
-	}
-	if n.AppendOnly {
-		return true
-	}
-	for _, in := range n.Inputs {
-		if !meet(in) {
-			return false
-		}
-	}
-	return len(n.Inputs) > 0
 }
 
 // finalAbove says of Maps and exchanges that their input is final now.
