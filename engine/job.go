@@ -192,11 +192,17 @@ func (e *Engine) outWatermark(j *job) int64 {
 			wm, timed = min(wm, in.wm), true
 		}
 	}
+	lag := int64(0)
+	j.obj.Plan.Visit(func(n *plan.Node) {
+		if lag += n.Lag; n.Window != nil && n.Window.Kind == "session" {
+			lag++
+		}
+		timed = timed && n.Bounds == nil && n.AsOf == nil // these have their own ways
+	})
 	if !timed || wm == exec.NoWatermark {
 		return exec.NoWatermark
 	}
-	j.obj.Plan.Visit(func(n *plan.Node) { wm -= n.Lag })
-	return wm
+	return minus(wm, lag)
 }
 
 // reached is the watermark up to which the view has taken its inputs in. That of

@@ -98,7 +98,7 @@ func replayable(o *catalog.Object, env *expr.Env) error {
 		switch {
 		case n.Final || n.Op == plan.Close:
 			why = "EMIT ON WINDOW CLOSE"
-		case n.Window != nil && n.Window.Proc:
+		case n.Clock, n.Window != nil && n.Window.Proc:
 			why = "processing time"
 		case n.AsOf != nil && n.AsOf.Kind != "asof":
 			why = "FOR SYSTEM_TIME AS OF"
