@@ -21,6 +21,7 @@ type stepInput struct {
 	redo    bool               // writes is one transaction that was undone and is to be carried out again
 	rows    int                // of each source, about; 0: none
 	failing map[*job]error     // jobs that cannot do this step
+	slow    bool               // it was made smaller as it took long
 }
 
 // attempt is a step under way.
@@ -198,6 +199,9 @@ func (a *attempt) run() *stop {
 		}
 		a.rows = e.cut(a, a.in.rows)
 	}
+	if e.most = 0; len(a.in.writes) == 0 && a.rows > 4*leastRows && !a.in.slow {
+		e.most = longCut
+	}
 	for _, j := range e.order {
 		if !j.active() {
 			continue
@@ -273,6 +277,11 @@ func (e *Engine) lessen(a *attempt, why *stop) (rest []*stepInput, again bool) {
 			rest = append(rest, &stepInput{writes: []*pendingWrite{p}, redo: true})
 		}
 	}
+	if why.kind == stopSlow {
+		in.slow = true
+		e.takeLess(in, max(leastRows, a.rows/16))
+		return nil, true
+	}
 	if why.kind != stopMemory {
 		if !e.undoWrites(in.writes) {
 			return nil, false
@@ -306,10 +315,7 @@ func (e *Engine) lessen(a *attempt, why *stop) (rest []*stepInput, again bool) {
 		in.writes[0].finish(why.err)
 		return left()
 	case in.rows > 0 && a.rows > 1 && e.store != nil:
-		in.rows = max(1, min(in.rows, a.rows)/2)
-		e.cutRows = in.rows
-		e.fetchRows.Store(int64(in.rows))
-		e.reread(in.rows)
+		e.takeLess(in, max(1, min(in.rows, a.rows)/2))
 		return nil, true
 	case in.rows == 0 && len(in.pending) > 0 && e.store != nil:
 		if pieces := in.pieces(); len(pieces) > 1 {
@@ -321,6 +327,13 @@ func (e *Engine) lessen(a *attempt, why *stop) (rest []*stepInput, again bool) {
 	}
 	in.failing[why.job] = why.err
 	return nil, true
+}
+
+// takeLess has the step, and those that follow, take fewer rows of the sources.
+func (e *Engine) takeLess(in *stepInput, rows int) {
+	in.rows, e.cutRows = rows, rows
+	e.fetchRows.Store(int64(rows))
+	e.reread(rows)
 }
 
 // pieces cuts what is pending into its batches.

@@ -59,8 +59,9 @@ type Engine struct {
 	nextID    uint64
 	nextOp    uint32
 	jobErrors []JobError
-	cutRows   int  // of each source that the next step takes
-	tick      bool // the next step runs although nothing came
+	most      time.Duration // that the part of a job may take; 0: no bound
+	cutRows   int           // of each source that the next step takes
+	tick      bool          // the next step runs although nothing came
 
 	// Durability; store and log are nil in memory. See checkpoint.go.
 	store          *checkpoint.Store

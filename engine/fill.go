@@ -42,7 +42,7 @@ type inputFill struct {
 }
 
 const (
-	chunkRows  = 512     // of a first chunk
+	chunkRows  = 256     // of a first chunk
 	chunkMax   = 1 << 16 // rows
 	chunkGoal  = 20      // ms that a chunk should take
 	joinGap    = 1 << 14 // records: so few more are read while the live reader is held
@@ -312,6 +312,13 @@ func (e *Engine) fillChunk(j *job) {
 		whole = whole && p.last
 		parts = append(parts, p)
 	}
+	rows := 0
+	for _, p := range parts {
+		rows = max(rows, p.c.rows)
+	}
+	if e.most = 0; rows > 1 {
+		e.most = longChunk
+	}
 	ctx := e.stepContext()
 	out, late, err := e.run(j, ctx, 0, func() error {
 		for _, p := range parts {
@@ -332,7 +339,7 @@ func (e *Engine) fillChunk(j *job) {
 		for _, p := range parts {
 			p.undo()
 		}
-		e.chunkFailed(j, parts, err)
+		e.chunkFailed(j, parts, rows, err)
 		return
 	}
 	j.commit()
@@ -388,24 +395,24 @@ func (f *fill) fit(ms int64, small bool) {
 
 // chunkFailed ends the job whose chunk could not be done, or makes the next one
 // smaller. The chunk was undone.
-func (e *Engine) chunkFailed(j *job, parts []*chunk, err error) {
+func (e *Engine) chunkFailed(j *job, parts []*chunk, rows int, err error) {
 	s, ok := err.(*stop)
 	if !ok || s.kind == stopJob {
 		e.endPart(j, err)
 		return
 	}
-	if s.kind != stopMemory { // the engine ends
+	switch s.kind {
+	case stopMemory:
+		if rows <= 1 || e.store == nil {
+			e.endPart(j, s.err)
+			return
+		}
+		j.fill.rows = max(1, min(j.fill.rows, rows)/2)
+	case stopSlow:
+		j.fill.rows = max(1, rows/50)
+	default: // the engine ends
 		return
 	}
-	rows := 0
-	for _, p := range parts {
-		rows = max(rows, p.c.rows)
-	}
-	if rows <= 1 || e.store == nil {
-		e.endPart(j, s.err)
-		return
-	}
-	j.fill.rows = max(1, min(j.fill.rows, rows)/2)
 	for _, p := range parts {
 		if f := p.f; f.src != nil && f.feed.larger(j.fill.rows) {
 			e.fetchRows.Store(int64(j.fill.rows))

@@ -89,12 +89,15 @@ type budget struct {
 	told  atomic.Int64 // growth of the state, as last heard
 	long  atomic.Bool  // it was said that the step takes long
 	start time.Time
+	most  time.Duration        // that the part may take; 0: no bound
 	why   atomic.Pointer[stop] // it has ended the job's part
 }
 
 const (
 	leastBudget = 32 << 20        // bytes that a step may take under any limit
 	longStep    = 5 * time.Second // when the log is told
+	longCut     = 2 * time.Second // after which a step of many rows is made smaller
+	longChunk   = time.Second     // and a chunk
 )
 
 // stepBudget is how many bytes a step may take. With a data directory that is what
@@ -107,7 +110,7 @@ func (e *Engine) stepBudget() int64 {
 }
 
 func (e *Engine) newBudget(j *job, grown int64) *budget {
-	return &budget{e: e, j: j, limit: e.stepBudget() - grown, start: time.Now()}
+	return &budget{e: e, j: j, limit: e.stepBudget() - grown, start: time.Now(), most: e.most}
 }
 
 // spent is what the job's part has taken.
@@ -152,7 +155,11 @@ func (b *budget) stopped() error {
 	if s := b.e.stopNow(b.j); s != nil {
 		return b.end(s)
 	}
-	if d := time.Since(b.start); d > longStep && b.long.CompareAndSwap(false, true) {
+	d := time.Since(b.start)
+	if b.most > 0 && d > b.most {
+		return b.end(&stop{kind: stopSlow, job: b.j, err: sqlerr.New(sqlerr.Internal, "the step of %q takes long", b.j.obj.Name)})
+	}
+	if d > longStep && b.long.CompareAndSwap(false, true) {
 		b.e.opts.Log.Warn("a step takes long; everything else waits for it", "job", b.j.obj.Name, "seconds", d.Seconds())
 	}
 	return nil

@@ -18,6 +18,7 @@ type stopKind int
 
 const (
 	stopMemory stopKind = iota // the job's part has outgrown the memory
+	stopSlow                   // it takes long, and could be made smaller
 	stopJob                    // the job is to be dropped or paused
 	stopWrite                  // a client takes its statement back
 	stopAll                    // the engine ends
