@@ -5,6 +5,7 @@ import (
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
@@ -86,17 +87,51 @@ func (y *physical) onClose(root *phys, q *ast.Query) *phys {
 	panic(y.neverCloses(root.n, q))
 }
 
-// closeNode is a Close over in. A row and what takes it back must meet, and a
-// worker keep what is of its key groups.
+// closeNode is a Close over in. A row and what takes it back must meet: rows are
+// parted by Keys, or by all columns.
 func (y *physical) closeNode(in *phys) *phys {
 	n := in.n
-	x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
-	for i := range n.Out {
-		x.Keys = append(x.Keys, i)
+	keys := partedBy(n)
+	if len(keys) == 0 {
+		x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
+		for i := range n.Out {
+			x.Keys = append(x.Keys, i)
+		}
+		n = x
 	}
-	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{x}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
-	p := &phys{n: c, out: in.out, times: in.times}
-	return p
+	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{n}, Out: n.Out, Keys: keys, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
+	return &phys{n: c, out: in.out, times: in.times}
+}
+
+// partedBy are the output columns by whose hash rows are on their workers; nil:
+// none are known.
+func partedBy(n *plan.Node) []int {
+	var keys []int
+	switch n.Op {
+	case plan.TopN, plan.Over, plan.Exchange:
+		return n.Keys
+	case plan.Agg:
+		for i := range n.Keys {
+			keys = append(keys, i)
+		}
+	case plan.Distinct, plan.Window, plan.Unnest, plan.Temporal:
+		return partedBy(n.Inputs[0])
+	case plan.Join:
+		if n.Kind != plan.Right && n.Kind != plan.Full {
+			return n.LeftKey
+		}
+	case plan.Map:
+		for _, k := range partedBy(n.Inputs[0]) {
+			if n.Exprs != nil {
+				k = slices.IndexFunc(n.Exprs, func(x *expr.Expr) bool { return isCol(x, k) })
+			}
+			if k < 0 {
+				return nil
+			}
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // finalAbove says of Maps and exchanges that their input is final now.
@@ -109,7 +144,7 @@ func finalAbove(ns []*plan.Node) {
 // neverCloses says why EMIT ON WINDOW CLOSE would never emit.
 func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 	const msg = "EMIT ON WINDOW CLOSE needs the end of a window in the answer or among the keys"
-	marked := ""
+	marked, clocked := "", false
 	var window *plan.Node
 	var marks, bare *plan.Node
 	root.Visit(func(n *plan.Node) {
@@ -128,9 +163,15 @@ func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 			}
 		case n.Op == plan.Window && !n.TimeEnd:
 			window = n
+		case n.Op == plan.Temporal:
+			clocked = true
 		}
 	})
 	pos := int(q.EmitPos)
+	if clocked {
+		return sqlerr.New(windowing, msg).At(pos).
+			WithDetail("Behind a condition that compares now() there is no watermark: rows come and go with the clock.")
+	}
 	name := func(n *plan.Node) string {
 		if o := y.b.cat.ByID(n.Relation); o != nil {
 			return o.Name

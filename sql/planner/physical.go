@@ -436,9 +436,7 @@ func (y *physical) window(r *rel) *phys {
 		if c.id != r.win.TimeCol {
 			continue
 		}
-		if t = &c; !c.clock {
-			in = y.retimed(in, c)
-		}
+		in, t = y.retimed(in, c), &c
 		break
 	}
 	session := r.isSession()

@@ -274,7 +274,9 @@ func (y *physical) newWindow() int {
 func (y *physical) windowTimes(p, in *phys, made []int, t *timeCol) {
 	w := p.n.Window
 	if t == nil {
-		timed(p, timesOf(in))
+		if timed(p, nil); w.Kind != "session" { // whose rows come again when it grows
+			timed(p, timesOf(in))
+		}
 		return
 	}
 	n := y.newWindow()
@@ -287,15 +289,8 @@ func (y *physical) windowTimes(p, in *phys, made []int, t *timeCol) {
 		if w.Kind == "session" {
 			break // a row comes again when its session grows
 		}
-		if t.clock { // the watermark is the clock from here on
-			if !o.clock {
-				continue
-			}
-			o.clock = false
-		}
 		ts = append(ts, o)
 	}
-	p.n.Clock = t.clock
 	timed(p, ts)
 }
 
