@@ -50,7 +50,7 @@ func TestLateRows(t *testing.T) {
 		// Its window ended at 1:00, but its time is its own.
 		"SELECT row->>'b', event_time, watermark, late_by, weight FROM v_late", "5|1970-01-01 00:00:40+00|1970-01-01 00:01:01+00|00:00:21|1",
 		"SELECT n FROM late", "1",
-		"SELECT watermark FROM streamsql.jobs WHERE name = 'v'", "1970-01-01 00:00:01+00",
+		"SELECT watermark FROM streamsql.jobs WHERE name = 'v'", "1970-01-01 00:01:01+00",
 		"DROP TABLE v_late", "ERROR 2BP01", "DELETE FROM v_late", "ERROR 42809", "CHECKPOINT", "CHECKPOINT")
 	// All of it is there after a restart, and the watermark too.
 	must(t, s.eng.Close())
