@@ -5,7 +5,6 @@ import (
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
-	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
@@ -87,51 +86,16 @@ func (y *physical) onClose(root *phys, q *ast.Query) *phys {
 	panic(y.neverCloses(root.n, q))
 }
 
-// closeNode is a Close over in. A row and what takes it back must meet: rows are
-// parted by Keys, or by all columns.
+// closeNode is a Close over in. A row and what takes it back must meet, and a
+// worker keep what is of its key groups.
 func (y *physical) closeNode(in *phys) *phys {
 	n := in.n
-	keys := partedBy(n)
-	if len(keys) == 0 {
-		x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
-		for i := range n.Out {
-			x.Keys = append(x.Keys, i)
-		}
-		n = x
+	x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
+	for i := range n.Out {
+		x.Keys = append(x.Keys, i)
 	}
-	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{n}, Out: n.Out, Keys: keys, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
+	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{x}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
 	return &phys{n: c, out: in.out, times: in.times}
-}
-
-// partedBy are the output columns by whose hash rows are on their workers; nil:
-// none are known.
-func partedBy(n *plan.Node) []int {
-	var keys []int
-	switch n.Op {
-	case plan.TopN, plan.Over, plan.Exchange:
-		return n.Keys
-	case plan.Agg:
-		for i := range n.Keys {
-			keys = append(keys, i)
-		}
-	case plan.Distinct, plan.Window, plan.Unnest, plan.Temporal:
-		return partedBy(n.Inputs[0])
-	case plan.Join:
-		if n.Kind != plan.Right && n.Kind != plan.Full {
-			return n.LeftKey
-		}
-	case plan.Map:
-		for _, k := range partedBy(n.Inputs[0]) {
-			if n.Exprs != nil {
-				k = slices.IndexFunc(n.Exprs, func(x *expr.Expr) bool { return isCol(x, k) })
-			}
-			if k < 0 {
-				return nil
-			}
-			keys = append(keys, k)
-		}
-	}
-	return keys
 }
 
 // finalAbove says of Maps and exchanges that their input is final now.
