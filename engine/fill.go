@@ -515,7 +515,7 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill) (*chunk, error) {
 		if !it.started {
 			at[it.part] = it.next
 		}
-		p.c.add(it.batch)
+		p.c.add(f.src.stamp(it.batch, e.clock.now()))
 		p.read += int64(it.rows + len(it.dead))
 	}
 	left := int64(-1)

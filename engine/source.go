@@ -33,6 +33,7 @@ type source struct {
 
 	moved       int64 // since when wm stands, on the engine's clock
 	idleTimeout int64 // µs
+	stamps      []int // columns that are proctime()
 	// Of the time in which every partition is idle: since when, 0 when not, and
 	// where the watermark goes on from.
 	allIdle, idleFrom int64
@@ -132,6 +133,11 @@ func newSource(o *catalog.Object, known bool) (*source, error) {
 		return nil, err
 	}
 	s.idleTimeout = idle.Microseconds()
+	for i, c := range o.Columns {
+		if g := c.Generated; g != nil && g.Kind == expr.Call && g.Fn == "proctime()" {
+			s.stamps = append(s.stamps, i)
+		}
+	}
 	return s, nil
 }
 
@@ -222,7 +228,7 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 				x.first = 0 // another log has taken its place
 			}
 			x.next = it.next
-			c.add(it.batch)
+			c.add(s.stamp(it.batch, now))
 			dead = append(dead, it.dead...)
 			s.observe(x, &it, now)
 			if it.reset != "" {

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"time"
 
+	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/exec"
 )
 
@@ -112,4 +114,21 @@ func (s *source) idleDue(now int64) (time.Duration, bool) {
 		}
 	}
 	return time.Duration(d) * time.Microsecond, ok
+}
+
+// stamp gives rows that enter a step their processing time, the clock of the
+// step: no later row has an earlier one.
+func (s *source) stamp(b *delta.Batch, now int64) *delta.Batch {
+	if len(s.stamps) == 0 || b == nil {
+		return b
+	}
+	at := make([]int64, b.N)
+	for i := range at {
+		at[i] = now
+	}
+	o := &delta.Batch{N: b.N, W: b.W, Cols: slices.Clone(b.Cols)}
+	for _, c := range s.stamps {
+		o.Cols[c] = &delta.Vec{T: s.obj.Columns[c].Type, N: b.N, I: at}
+	}
+	return o
 }
