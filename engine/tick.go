@@ -63,21 +63,7 @@ func (e *Engine) advanceClock(ctx context.Context, t int64) error {
 		if err = e.moveClock(t, false); err != nil {
 			return
 		}
-		for n := 0; n < maxTicks && ctx.Err() == nil && e.Err() == nil; n++ {
-			now := e.clock.now()
-			due := e.nextTick()
-			for _, s := range e.sources {
-				if d, ok := s.idleDue(now); ok && d > 0 {
-					due = min(due, now+d.Microseconds())
-				}
-			}
-			if due >= t || due <= now && e.lastStep == now {
-				break // what a step at this moment did not settle, the last one has to
-			}
-			if err = e.moveClock(max(due, now), true); err != nil {
-				return
-			}
-			e.step()
+		for n := 0; n < maxTicks && ctx.Err() == nil && e.Err() == nil && e.tickBefore(t); n++ {
 		}
 		if err = e.moveClock(t, true); err == nil && e.Err() == nil {
 			e.step()
@@ -86,6 +72,30 @@ func (e *Engine) advanceClock(ctx context.Context, t int64) error {
 		return derr
 	}
 	return err
+}
+
+// ticksBefore makes the steps that are due before the clock reaches t.
+func (e *Engine) ticksBefore(t int64) {
+	for n := 0; n < maxTicks && e.Err() == nil && e.tickBefore(t); n++ {
+	}
+}
+
+// tickBefore makes the first step that is due before the clock reaches t, at its
+// time; false: there is none.
+func (e *Engine) tickBefore(t int64) bool {
+	now, _ := e.clock.read()
+	due := e.nextTick()
+	for _, s := range e.sources {
+		if d, ok := s.idleDue(now); ok && d > 0 {
+			due = min(due, now+d.Microseconds())
+		}
+	}
+	if due >= t || due <= now && e.lastStep == now {
+		return false // what a step at this moment did not settle, the last one has to
+	}
+	e.clock.restore(max(due, now), true)
+	e.step()
+	return true
 }
 
 // advanceClock moves the watermarks of the inputs that carry processing time.

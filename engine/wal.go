@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/streamsql/streamsql/sql/catalog"
@@ -223,19 +224,27 @@ func (a *acker) await(d *pendingDML, err error) error {
 }
 
 // replay brings the rows of the log above the checkpoint into the tables and,
-// step by step, into the views. Where a table has a watermark the steps are those
-// that there were: which rows are late is what it was.
+// step by step, into the views. Where a table has a watermark, or a view follows
+// the clock, the steps are those that there were, at their times: which rows are
+// late is what it was.
 func (e *Engine) replay(from uint64) error {
 	rows, marked, last := 0, false, uint64(0)
+	_, manual := e.clock.read()
+	defer func() { e.clock.restore(0, manual) }()
+	timed := slices.ContainsFunc(e.order, func(j *job) bool { return j.active() && j.df.Timed() })
 	err := e.log.Replay(from+1, func(seq uint64, rec []byte) error {
 		epoch, clock := recordStep(rec)
 		if marked && epoch != last {
 			rows, marked = 0, false
 			e.step()
 		}
+		if clock != 0 && epoch != last {
+			if timed {
+				e.ticksBefore(clock)
+			}
+			e.clock.restore(clock, true) // each step at its own time
+		}
 		last = epoch
-		_, manual := e.clock.read()
-		e.clock.restore(clock, manual)
 		e.logSeq = seq
 		err := decodeRecord(rec, func(id uint64, b *delta.Batch) error {
 			r := e.relations[id]
@@ -252,7 +261,7 @@ func (e *Engine) replay(from uint64) error {
 			r.commit()
 			e.pending(id, c)
 			rows += b.N
-			marked = marked || r.marker != nil
+			marked = marked || timed || r.marker != nil
 			return nil
 		})
 		if err != nil {

@@ -55,3 +55,13 @@ func (d *Dataflow) Due() int64 {
 // Filling says whether the steps that follow read history: EMIT EVERY then lets
 // everything through at once.
 func (d *Dataflow) Filling(on bool) { d.step.filling = on }
+
+// Timed tells whether the answer depends on the clock.
+func (d *Dataflow) Timed() bool {
+	for _, n := range d.nodes {
+		if n.Clock {
+			return true
+		}
+	}
+	return len(d.due) > 0
+}

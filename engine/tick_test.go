@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/vfs"
+)
+
+// clocked are views that follow the clock, and their queries.
+var clocked = [][2]string{
+	{"hour", "SELECT k, ts, v FROM t WHERE ts > now() - INTERVAL '1 hour'"},
+	{"lasting", "SELECT k, v FROM t WHERE now() BETWEEN ts AND ts + v * INTERVAL '1 minute'"},
+	{"later", "SELECT k FROM t WHERE now() >= ts + INTERVAL '10 minutes' AND v > 3"},
+	{"either", "SELECT k FROM t WHERE ts > now() + INTERVAL '5 minutes' OR now() > ts + INTERVAL '20 minutes' OR v = 1"},
+	{"month", "SELECT k FROM t WHERE ts <= now() - INTERVAL '1 month'"},
+	{"days", "SELECT ts::date AS day, count(*) AS n, sum(v) AS v FROM t GROUP BY 1 HAVING ts::date >= current_date - 1"},
+	{"joined", "SELECT t.k, u.k AS uk FROM t JOIN t AS u ON t.v = u.v WHERE t.ts > now() - INTERVAL '30 minutes' AND u.ts <= now()"},
+}
+
+func same(t *testing.T, s *Session, what, view, query string) {
+	t.Helper()
+	sorted := func(sql string) string { return ask(s, "SELECT * FROM ("+sql+") AS x ORDER BY 1, 2") }
+	if !strings.Contains(query, ",") || strings.HasPrefix(query, "SELECT k FROM") {
+		sorted = func(sql string) string { return ask(s, "SELECT * FROM ("+sql+") AS x ORDER BY 1") }
+	}
+	if got, want := sorted("SELECT * FROM "+view), sorted(query); got != want {
+		t.Fatalf("%s: view %s\ngot  %q\nwant %q\nat %s", what, view, got, want, ask(s, "SELECT now()"))
+	}
+}
+
+func run1(t *testing.T, s *Session, sql string) {
+	t.Helper()
+	_, err := s.Exec(bg, sql)
+	must(t, err)
+}
+
+// TestClockedViews: after every statement and every move of the clock a view is
+// its query's answer, also over crashes in the middle and with other numbers of
+// workers.
+func TestClockedViews(t *testing.T) {
+	fs := vfs.NewStrictMem()
+	r := rand.New(rand.NewSource(11))
+	rows, steps := 0, 60
+	for run := range 5 {
+		fs.SetIgnoreSyncs(false)
+		e, err := Open(bg, Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour, Workers: 1 + run%3})
+		must(t, err)
+		s, err := e.NewSession("u", "d", nil)
+		must(t, err)
+		if run == 0 {
+			script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2101-02-26 22:00:00+00'", "ADVANCE CLOCK",
+				"CREATE TABLE t (k INT, ts TIMESTAMPTZ, v INT)", "CREATE TABLE")
+			for _, v := range clocked {
+				script(t, s, "CREATE MATERIALIZED VIEW "+v[0]+" AS "+v[1], "CREATE MATERIALIZED VIEW")
+			}
+			script(t, s, "CREATE MATERIALIZED VIEW paced AS SELECT v, count(*) AS n FROM t WHERE ts > now() - INTERVAL '1 hour' GROUP BY v EMIT EVERY INTERVAL '10 minutes'",
+				"CREATE MATERIALIZED VIEW", "CHECKPOINT", "CHECKPOINT")
+		}
+		all := func(what string) {
+			t.Helper()
+			for _, v := range clocked {
+				same(t, s, what, v[0], v[1])
+			}
+		}
+		all(fmt.Sprintf("run %d", run))
+		for i := range steps {
+			what := fmt.Sprintf("run %d, step %d", run, i)
+			switch r.Intn(7) {
+			case 0, 1, 2:
+				rows++
+				script(t, s, fmt.Sprintf("INSERT INTO t VALUES (%d, now() + %d * INTERVAL '1 minute', %d), (%d, now() - INTERVAL '%d hours', %d)",
+					rows, r.Intn(90)-60, r.Intn(6), rows, r.Intn(40), r.Intn(6)), "INSERT 0 2")
+			case 3:
+				run1(t, s, fmt.Sprintf("DELETE FROM t WHERE k = %d", 1+r.Intn(rows+1)))
+			case 4:
+				run1(t, s, fmt.Sprintf("UPDATE t SET ts = ts + INTERVAL '%d minutes', v = (v + 1) %% 6 WHERE k = %d", r.Intn(60), 1+r.Intn(rows+1)))
+			case 5:
+				script(t, s, fmt.Sprintf("ADVANCE CLOCK TO now() + %d * INTERVAL '1 minute'", r.Intn(15)), "ADVANCE CLOCK")
+			case 6:
+				if r.Intn(4) == 0 {
+					script(t, s, fmt.Sprintf("ADVANCE CLOCK TO now() + %d * INTERVAL '1 hour'", r.Intn(30)), "ADVANCE CLOCK")
+				} else {
+					script(t, s, "CHECKPOINT", "CHECKPOINT")
+				}
+			}
+			all(what)
+		}
+		script(t, s, "ADVANCE CLOCK TO date_trunc('hour', now()) + INTERVAL '1 hour'", "ADVANCE CLOCK")
+		same(t, s, "paced", "paced", "SELECT v, count(*) AS n FROM t WHERE ts > now() - INTERVAL '1 hour' GROUP BY v")
+		if run == 3 { // a month later
+			script(t, s, "ADVANCE CLOCK TO now() + INTERVAL '29 days'", "ADVANCE CLOCK", "CHECKPOINT", "CHECKPOINT")
+			all("a month later")
+		}
+		if run%2 == 0 { // the plug is pulled
+			fs.SetIgnoreSyncs(true)
+			_ = e.Close()
+			fs.ResetToSyncedState()
+		} else {
+			must(t, e.Close())
+		}
+	}
+}
+
+// TestTicksByThemselves: the system's clock makes the steps that are due, and none
+// else.
+func TestTicksByThemselves(t *testing.T) {
+	s := session(t, Options{})
+	script(t, s, "CREATE TABLE t (k INT, ts TIMESTAMPTZ)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT k FROM t WHERE ts > now() - INTERVAL '100 milliseconds'", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW later AS SELECT k FROM t WHERE now() > ts + INTERVAL '150 milliseconds'", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW e AS SELECT count(*) AS n FROM t EMIT EVERY INTERVAL '200 milliseconds'", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t VALUES (1, now())", "INSERT 0 1")
+	waitFor(t, s, "SELECT count(*) FROM v", "0")
+	waitFor(t, s, "SELECT count(*) FROM later", "1")
+	waitFor(t, s, "SELECT n FROM e", "1")
+	epoch := func() (n uint64) {
+		must(t, s.eng.do(bg, func() { n = s.eng.epoch }))
+		return n
+	}
+	was := epoch()
+	time.Sleep(60 * time.Millisecond)
+	if is := epoch(); is != was {
+		t.Errorf("%d steps without anything to do", is-was)
+	}
+}
+
+// TestOnlyLivingJobsTick: a job that does not go on asks for no step.
+func TestOnlyLivingJobsTick(t *testing.T) {
+	s := session(t, Options{})
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+		"CREATE TABLE t (k INT, ts TIMESTAMPTZ)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT 10 / k AS x FROM t WHERE ts > now() - INTERVAL '1 hour'", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW w AS SELECT k FROM t WHERE ts > now() - INTERVAL '1 hour'", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t VALUES (5, now())", "INSERT 0 1")
+	next := func() (due int64) {
+		must(t, s.eng.do(bg, func() { due = s.eng.nextTick() }))
+		return due
+	}
+	if next() == math.MaxInt64 {
+		t.Fatal("nothing is due")
+	}
+	script(t, s, "INSERT INTO t VALUES (0, now())", "INSERT 0 1", "SELECT state FROM streamsql.jobs WHERE name = 'v'", "FAILED",
+		"ALTER MATERIALIZED VIEW w PAUSE", "ALTER MATERIALIZED VIEW")
+	if next() != math.MaxInt64 {
+		t.Error("a job that stands asks for a step")
+	}
+	script(t, s, "ADVANCE CLOCK TO '2100-01-02'", "ADVANCE CLOCK", "SELECT k FROM w ORDER BY k", "0\n5",
+		"ALTER MATERIALIZED VIEW w RESUME", "ALTER MATERIALIZED VIEW")
+	waitFor(t, s, "SELECT state FROM streamsql.jobs WHERE name = 'w'", "RUNNING")
+	script(t, s, "SELECT count(*) FROM w", "0")
+}
+
+// TestTemporalStateIsFlat: at a constant rate the state does not grow.
+func TestTemporalStateIsFlat(t *testing.T) {
+	s := session(t, Options{})
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+		"CREATE TABLE t (k INT, ts TIMESTAMPTZ)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT k % 7 AS k, count(*) AS n FROM t WHERE ts > now() - INTERVAL '1 minute' AND ts <= now() GROUP BY 1", "CREATE MATERIALIZED VIEW")
+	for i := range 60 {
+		script(t, s, fmt.Sprintf("ADVANCE CLOCK TO TIMESTAMPTZ '2100-01-01 00:00:00+00' + %d * INTERVAL '10 seconds'", i), "ADVANCE CLOCK",
+			"INSERT INTO t SELECT g, now() + g * INTERVAL '1 second' FROM generate_series(1, 10) g", "INSERT 0 10")
+		if i < 10 {
+			continue
+		}
+		// Of each second of the minute that was and of the ten seconds that come, one row.
+		if got := ask(s, "SELECT sum(state_rows) FROM streamsql.operators WHERE job = 'v' AND operator LIKE 'Temporal%'"); got != "69" && got != "70" {
+			t.Fatalf("after %d rounds %s rows are kept", i, got)
+		}
+	}
+}
