@@ -20,12 +20,23 @@ type every struct {
 	step  *stepInfo
 	q     *dueQueue // nil in Batch
 	taken dueRows
+	mark  everyMark
+	was   everyMark // at the last commit
+}
+
+// everyMark is a watermark that the rows which wait are not behind: that of the
+// input before the first of them came.
+type everyMark struct {
+	wm    int64 // of the input, at the end of the last step
+	at    int64 // when the interval of that step ends
+	bound int64
 }
 
 var (
 	_ Operator = (*every)(nil)
 	_ Ticker   = (*every)(nil)
 	_ Stepper  = (*every)(nil)
+	_ Restorer = (*every)(nil)
 )
 
 func newEvery(n *plan.Node, b *builder, worker int) (Operator, error) {
@@ -33,6 +44,8 @@ func newEvery(n *plan.Node, b *builder, worker int) (Operator, error) {
 		return nil, sqlerr.New(sqlerr.InvalidParameter, "the interval of EMIT EVERY must be positive")
 	}
 	e := &every{n: n, step: b.step}
+	e.mark = everyMark{wm: NoWatermark, at: math.MinInt64, bound: NoWatermark}
+	e.was = e.mark
 	if !b.opts.Batch {
 		e.q = newDueQueue(b, n, worker)
 	}
@@ -50,12 +63,10 @@ func (e *every) Apply(_ int, b *delta.Batch, out Emit) error {
 	return nil
 }
 
-// release is when a change of time now is let through: with what waits already,
-// or at the next multiple of the interval.
+// release is when a change of time now is let through: at the first multiple of
+// the interval behind it, whatever else waits. So all workers let through what came
+// before one moment, and nothing of what came since.
 func (e *every) release(now int64) int64 {
-	if due := e.q.due(); due != never {
-		return due
-	}
 	if e.step.filling {
 		return now
 	}
@@ -99,21 +110,38 @@ func (e *every) Due() int64 {
 	return e.q.due()
 }
 
-// Advance keeps the watermark of the output where it is while rows wait: they may
-// be older than that of the input.
+// Advance moves the watermark of the output to what that of the input was when the
+// first of the waiting rows came.
 func (e *every) Advance(wm []int64, _ Emit) (int64, error) {
-	if e.q != nil && e.q.due() != never {
-		return NoWatermark, nil
+	in := inputTime(e.n, wm)
+	if e.q == nil {
+		return in, nil
 	}
-	return inputTime(e.n, wm), nil
+	m := &e.mark
+	if at := e.release(e.step.ctx.Now); at > m.at {
+		m.bound, m.at = m.wm, at
+	}
+	if m.wm = in; e.q.due() == never {
+		return in, e.q.t.Err()
+	}
+	return m.bound, e.q.t.Err()
+}
+
+// Restore takes the watermark up after a restart.
+func (e *every) Restore(wm []int64) {
+	e.mark = everyMark{wm: inputTime(e.n, wm), at: math.MinInt64, bound: NoWatermark}
+	if e.q != nil && e.q.due() != never {
+		e.mark.at = e.q.due()
+	}
+	e.was = e.mark
 }
 
 // Commit and Rollback end a step.
-func (e *every) Commit() {}
+func (e *every) Commit() { e.was = e.mark }
 
 // Rollback undoes it.
 func (e *every) Rollback() {
-	if e.q != nil {
+	if e.mark = e.was; e.q != nil {
 		e.q.rollback()
 	}
 }
