@@ -81,6 +81,13 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case n.AsOf == nil:
+	case n.AsOf.Kind != "proc":
+		return newJoinAsOf(j, b, worker)
+	case !b.opts.Batch: // once, the rows come now
+		return newJoinLookup(j, b, worker)
+	}
 	if n.Bounds != nil && !b.opts.Batch {
 		return newJoinInterval(j, b, worker)
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/sqlerr"
-	"github.com/streamsql/streamsql/sql/types"
 	"github.com/streamsql/streamsql/state"
 )
 
@@ -361,7 +360,7 @@ func (j *joinInterval) dropBelow(tree *state.Tree, s int, bound int64) error {
 			}
 			drop := keyTime(k[1:]) < first
 			if j.width == 0 {
-				t, err := j.timeOf(s, k)
+				t, err := j.side[s].timeAfterKey(k[1+bucketLen:])
 				if err != nil {
 					return err
 				}
@@ -393,23 +392,6 @@ func (j *joinInterval) dropBelow(tree *state.Tree, s int, bound int64) error {
 			return err
 		}
 	}
-}
-
-// timeOf reads the time in a key of side s.
-func (j *joinInterval) timeOf(s int, key []byte) (int64, error) {
-	x := &j.side[s]
-	typ := x.cols[j.sides[s].time].Type
-	key = key[1+bucketLen:]
-	for _, c := range x.key {
-		var err error
-		if key, err = types.SkipEq(key, x.cols[c].Type); err != nil {
-			return 0, err
-		}
-	}
-	if len(key) < 8 {
-		return 0, damagedKey(typ)
-	}
-	return keyTime(key), nil
 }
 
 // Restore takes the watermarks back.

@@ -107,6 +107,9 @@ type AsOf struct {
 	RightTime int    `json:"right_time"` // column of the right input; -1: none
 	Strict    bool   `json:"strict,omitempty"`
 	Next      bool   `json:"next,omitempty"` // the first not below, instead of the last not above
+	// Versions, of "event": the right input has one row of a key, its last version.
+	// A version that another one replaces stays what held in its time.
+	Versions bool `json:"versions,omitempty"`
 }
 
 // Node is an operator and its inputs. ID is stable: state is stored under it.

@@ -96,7 +96,7 @@ func (b *binder) scopeOf(v *rangeVar, a ast.Alias, pos int) *scope {
 // table binds a name in FROM: a WITH query, a view or a relation.
 func (b *binder) table(t *ast.Table) (*rel, *rangeVar) {
 	if t.AsOf != nil {
-		panic(unsupported(t.Offset(), "FOR SYSTEM_TIME AS OF"))
+		panic(unsupported(t.Offset(), "FOR SYSTEM_TIME AS OF other than at the right side of a join"))
 	}
 	if len(t.Name.Parts) == 1 {
 		for c := b.ctes; c != nil; c = c.up {
@@ -195,9 +195,6 @@ func viewPath(o *catalog.Object) []string {
 
 // join binds JOIN.
 func (b *binder) join(t *ast.Join, parent, left *scope) (*rel, *scope) {
-	if t.AsOf {
-		panic(unsupported(t.Offset(), "an ASOF join"))
-	}
 	l, ls := b.tableRef(t.Left, parent, left)
 	// The right side sees the left one, and what stands before the join.
 	seen := &scope{}
@@ -205,7 +202,12 @@ func (b *binder) join(t *ast.Join, parent, left *scope) (*rel, *scope) {
 		seen.vars, seen.star = slices.Clone(left.vars), slices.Clone(left.star)
 	}
 	seen.vars, seen.star = append(seen.vars, ls.vars...), append(seen.star, ls.star...)
-	r, rs := b.tableRef(t.Right, parent, seen)
+	right := t.Right
+	at, table := asOfTime(t)
+	if at != nil {
+		right = table
+	}
+	r, rs := b.tableRef(right, parent, seen)
 	if (t.Kind == ast.RightJoin || t.Kind == ast.FullJoin) && r.outer().meets(setOf(l.out)) {
 		panic(sqlerr.New("42P10", "invalid reference to FROM-clause entry: the combining JOIN type must be INNER or LEFT for a LATERAL reference").At(t.Right.Offset()))
 	}
@@ -224,9 +226,22 @@ func (b *binder) join(t *ast.Join, parent, left *scope) (*rel, *scope) {
 		}
 	}
 	var j *rel
+	make := b.apply
+	if at != nil || t.AsOf {
+		make = func(kind plan.JoinKind, l, r *rel, conds []*expr.Expr) *rel {
+			return b.asOfJoin(t, at, kind, l, r, ls, conds)
+		}
+	}
 	switch {
 	case len(using) > 0:
-		j = b.joinUsing(t, kind, l, r, ls, rs, using, sc)
+		j = b.joinUsing(t, kind, l, r, ls, rs, using, sc, make)
+	case at != nil || t.AsOf:
+		var conds []*expr.Expr
+		if t.On != nil {
+			c := &exprCtx{b: b, sc: sc, clause: "JOIN/ON"}
+			conds = conjuncts(nil, c.cond(t.On))
+		}
+		j = make(kind, l, r, conds)
 	case t.On != nil:
 		j = b.joinOn(t, kind, l, r, sc)
 	default:
@@ -262,7 +277,8 @@ func (b *binder) joinOn(t *ast.Join, kind plan.JoinKind, l, r *rel, sc *scope) *
 }
 
 // joinUsing joins by columns of the same name, which appear once.
-func (b *binder) joinUsing(t *ast.Join, kind plan.JoinKind, l, r *rel, ls, rs *scope, using []string, sc *scope) *rel {
+func (b *binder) joinUsing(t *ast.Join, kind plan.JoinKind, l, r *rel, ls, rs *scope, using []string, sc *scope,
+	make func(plan.JoinKind, *rel, *rel, []*expr.Expr) *rel) *rel {
 	find := func(s *scope, name, side string) int {
 		id := -1
 		for _, c := range s.star {
@@ -282,9 +298,13 @@ func (b *binder) joinUsing(t *ast.Join, kind plan.JoinKind, l, r *rel, ls, rs *s
 	var merged []nameCol
 	var full []*expr.Expr
 	drop := set{}
-	for _, name := range using {
+	for i, name := range using {
 		a, c := find(ls, name, "left"), find(rs, name, "right")
-		conds = append(conds, b.call("=", t.Offset(), b.col(a), b.col(c)))
+		op := "="
+		if t.AsOf && i == len(using)-1 {
+			op = ">=" // the last one is the time
+		}
+		conds = append(conds, b.call(op, t.Offset(), b.col(a), b.col(c)))
 		drop.add(a)
 		drop.add(c)
 		id := a
@@ -298,7 +318,7 @@ func (b *binder) joinUsing(t *ast.Join, kind plan.JoinKind, l, r *rel, ls, rs *s
 		}
 		merged = append(merged, nameCol{name, id})
 	}
-	j := b.apply(kind, l, r, conds)
+	j := make(kind, l, r, conds)
 	if kind == plan.Full {
 		var ids []int
 		j, ids = b.extend(j, full)

@@ -120,6 +120,8 @@ func (y *physical) build(r *rel) *phys {
 		return y.project(r)
 	case opJoin:
 		return y.join(r)
+	case opAsOf:
+		return y.asOf(r)
 	case opAgg:
 		return y.agg(r)
 	case opDistinct:

@@ -38,7 +38,7 @@ func (b *binder) nonNull(r *rel, id int) bool {
 	case opProject:
 		i := slices.Index(r.out, id)
 		return i >= 0 && b.exprNonNull(r.exprs[i], r.in[0])
-	case opJoin:
+	case opJoin, opAsOf:
 		for _, in := range r.in {
 			if !slices.Contains(in.out, id) {
 				continue
@@ -221,6 +221,14 @@ func (b *binder) uniqueKey(r *rel) ([]int, bool) {
 		}
 	case opJoin:
 		return b.joinKey(r)
+	case opAsOf:
+		if r.asof.kind == "proc" {
+			k, ok := b.uniqueKey(r.in[1])
+			if !ok || !setOf(k).within(b.joinedBy(r)) {
+				return nil, false
+			}
+		}
+		return b.uniqueKey(r.in[0])
 	case opWindow:
 		k, ok := b.uniqueKey(r.in[0])
 		if !ok {

@@ -57,7 +57,7 @@ func (b *binder) prune(r *rel, need set) *rel {
 		r.out = r.in[0].out
 	case opProject:
 		return b.pruneProject(r, need)
-	case opJoin:
+	case opJoin, opAsOf:
 		down := need.clone()
 		r.uses(&down)
 		for i := range r.in {

@@ -53,6 +53,8 @@ func vain(r *rel) bool {
 			return l
 		}
 		return l && rr
+	case opAsOf:
+		return isEmpty(r.in[0]) || r.kind == plan.Inner && isEmpty(r.in[1])
 	}
 	return false
 }
@@ -77,6 +79,8 @@ func (b *binder) pushDown(r *rel, conds []*expr.Expr) *rel {
 		return filter(r, up...)
 	case opJoin:
 		return b.pushJoin(r, conds)
+	case opAsOf:
+		return b.pushAsOf(r, conds)
 	case opAgg, opOver:
 		if len(r.keys) == 0 {
 			return b.above(r, conds)

@@ -27,6 +27,7 @@ const (
 	opOver        // keys, order, aggs
 	opWindow      // win
 	opUnnest      // setFn(exprs)
+	opAsOf        // kind inner or left, conds: equalities, asof
 )
 
 // rel is a logical operator. Columns are named by numbers that are unique in the
@@ -66,6 +67,7 @@ type rel struct {
 	setF string
 	ord  bool
 	made []int // window, unnest: the columns that it adds
+	asof *asOf
 
 	free  set
 	known bool // free is valid
@@ -266,6 +268,10 @@ func (r *rel) uses(s *set) {
 	if r.op == opWindow {
 		s.add(r.win.TimeCol)
 	}
+	if r.op == opAsOf && r.asof.left >= 0 {
+		s.add(r.asof.left)
+		s.add(r.asof.right)
+	}
 }
 
 func (a *aggCall) uses(s *set) {
@@ -406,6 +412,11 @@ func (r *rel) renamed(m map[int]int) *rel {
 	}
 	if r.op == opWindow {
 		n.win.TimeCol = mapID(r.win.TimeCol, m)
+	}
+	if r.op == opAsOf {
+		a := *r.asof
+		a.left, a.right = mapID(a.left, m), mapID(a.right, m)
+		n.asof = &a
 	}
 	return &n
 }
