@@ -269,7 +269,9 @@ func (y *physical) asOf(r *rel) *phys {
 		lk, rk = append(lk, x.Index), append(rk, z.Index)
 	}
 	lk, rk = alongsidePairs(l, rr, lk, rk)
-	lt := l.n.Time
+	if a.left >= 0 && y.b.view {
+		l, rr = y.knownBy(l, a.left), y.knownBy(rr, a.right)
+	}
 	l, rr = y.exchange(l, lk), y.exchange(rr, rk)
 	p := y.node(plan.Join, append(slices.Clone(l.out), rr.out...), l, rr)
 	p.n.Kind = r.kind
@@ -287,14 +289,24 @@ func (y *physical) asOf(r *rel) *phys {
 		}
 		p.n.AsOf = &plan.AsOf{Kind: a.kind, LeftTime: -1, RightTime: -1}
 		p.n.AppendOnly = l.n.AppendOnly
-		p.n.Time, p.n.TimeEnd = lt, l.n.TimeEnd
+		timed(p, first(timesOf(l), timeID(l)))
 		return p
 	}
 	p.n.AsOf = &plan.AsOf{Kind: a.kind, LeftTime: y.positions([]int{a.left}, l.out)[0], RightTime: y.positions([]int{a.right}, rr.out)[0],
 		Strict: a.strict, Next: a.next, Versions: a.versions}
 	// With the next row to come a row may wait for ever.
-	if lt > 0 && l.n.TimeCol() == p.n.AsOf.LeftTime && !a.next {
-		p.n.Time, p.n.TimeEnd = lt, l.n.TimeEnd
+	if timeID(l) == a.left && !a.next {
+		timed(p, []timeCol{{id: a.left, end: l.n.TimeEnd}})
 	}
 	return p
+}
+
+// knownBy is in known by its time id, if that is one.
+func (y *physical) knownBy(in *phys, id int) *phys {
+	for _, t := range timesOf(in) {
+		if t.id == id {
+			return y.retimed(in, t)
+		}
+	}
+	return in
 }

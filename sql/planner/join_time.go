@@ -23,9 +23,8 @@ type timeTerm struct {
 }
 
 // timeBounds finds the columns of both sides whose times the conditions of a join
-// bind to each other. lt and rt are the columns that carry the watermarks, -1:
-// none. The ranges that it gives may be wider than the conditions, never narrower.
-func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, lt, rt int) (timeRange, bool) {
+// bind to each other, preferring those of times, which obey watermarks. The ranges that it gives may be wider than the conditions, never narrower.
+func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, times [2]map[int]timeCol) (timeRange, bool) {
 	var all []timeRange
 	for _, c := range conds {
 		d, ok := y.timeDifference(c, ls, rs)
@@ -42,11 +41,13 @@ func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, lt, rt int) (timeR
 	best, most := timeRange{}, 0
 	for _, d := range all {
 		score := 1
-		if d.left == lt {
-			score += 4
-		}
-		if d.right == rt {
-			score += 4
+		for s, id := range []int{d.left, d.right} {
+			if t, ok := times[s][id]; ok {
+				score += 4
+				if t.plain() {
+					score += 4
+				}
+			}
 		}
 		if d.lo != math.MinInt64 && d.hi != math.MaxInt64 {
 			score += 2
@@ -179,40 +180,65 @@ func (y *physical) timeTerm(x *expr.Expr) (timeTerm, bool) {
 	return timeTerm{t.col, t.lo + lo, t.hi + hi}, true
 }
 
-// intervalJoin makes p, a join of l and r, one whose condition binds times, if
-// the watermark of a side can free rows by it, or nothing else narrows the pairs.
-func (y *physical) intervalJoin(p, l, r *phys, residual []*expr.Expr) {
+// boundTimes finds how the conditions of a join of l and r bind times that obey
+// watermarks, and makes them those by which l and r are known. ok tells whether
+// there is such a pair, or another that is all that narrows the join.
+func (y *physical) boundTimes(l, r *phys, keyed bool, residual []*expr.Expr) (*phys, *phys, timeRange, bool) {
+	if len(residual) == 0 {
+		return l, r, timeRange{}, false
+	}
+	sides := [2]*phys{l, r}
+	times := [2]map[int]timeCol{{}, {}}
+	for s, in := range sides {
+		for _, t := range timesOf(in) {
+			if _, have := times[s][t.id]; !have && y.b.view || t.id == timeID(in) {
+				times[s][t.id] = t
+			}
+		}
+	}
+	d, ok := y.timeBounds(residual, setOf(l.out), setOf(r.out), times)
+	if !ok {
+		return l, r, d, false
+	}
+	any := false
+	for s, id := range []int{d.left, d.right} {
+		if t, has := times[s][id]; has {
+			any = true
+			sides[s] = y.retimed(sides[s], t)
+		}
+	}
+	return sides[0], sides[1], d, any || !keyed
+}
+
+// intervalJoin makes p, a join of l and r, one whose condition binds times.
+func (y *physical) intervalJoin(p, l, r *phys, d timeRange) {
 	n := p.n
-	col := func(q *phys) int {
-		if t := q.n.TimeCol(); t >= 0 {
-			return q.out[t]
-		}
-		return -1
-	}
-	lt, rt := col(l), col(r)
-	for i, k := range n.LeftKey {
-		if lt >= 0 && rt >= 0 && k == l.n.TimeCol() && n.RightKey[i] == r.n.TimeCol() && l.n.TimeEnd == r.n.TimeEnd {
-			return // joined by the time itself
-		}
-	}
-	d, ok := y.timeBounds(residual, setOf(l.out), setOf(r.out), lt, rt)
-	if !ok || len(n.LeftKey) > 0 && d.left != lt && d.right != rt {
-		return
-	}
 	n.Bounds = &plan.TimeBounds{Left: y.positions([]int{d.left}, l.out)[0], Right: y.positions([]int{d.right}, r.out)[0], Lo: d.lo, Hi: d.hi}
-	if lt < 0 || rt < 0 || d.left != lt || d.right != rt {
+	if timeID(l) != d.left || timeID(r) != d.right {
 		return
 	}
 	// Either time carries a watermark: see exec. A row that waits for a partner at
 	// any later time has none.
+	var ts []timeCol
+	lt, rt := timeCol{id: d.left}, timeCol{id: d.right}
 	left := d.lo != math.MinInt64 && n.Kind != plan.Right && n.Kind != plan.Full
 	right := d.hi != math.MaxInt64 && (n.Kind == plan.Inner || n.Kind == plan.Right)
+	// The other time of a pair is within the bounds of that.
 	switch {
-	case right && (!left || y.wanted[rt] > y.wanted[lt]):
-		n.Time, n.TimeEnd = len(l.out)+r.n.Time, false
+	case right && (!left || y.wanted[rt.id] > y.wanted[lt.id]):
+		ts = append(ts, rt)
+		if left {
+			lt.lag = max(0, -d.lo)
+			ts = append(ts, lt)
+		}
 	case left:
-		n.Time, n.TimeEnd = l.n.Time, false
+		ts = append(ts, lt)
+		if right {
+			rt.lag = max(0, d.hi)
+			ts = append(ts, rt)
+		}
 	}
+	timed(p, ts)
 }
 
 // want remembers that the watermark of column id is of use above: more to the

@@ -77,6 +77,11 @@ func (y *physical) join(r *rel) *phys {
 	}
 	lk, rk = alongsidePairs(l, rr, lk, rk)
 	l, rr = y.joinTimes(l, rr, lk, rk)
+	var d timeRange
+	bounded := false
+	if !joinedByTime(l, rr, lk, rk) {
+		l, rr, d, bounded = y.boundTimes(l, rr, len(lk) > 0, residual)
+	}
 	lt, rt := l.n.TimeCol(), rr.n.TimeCol()
 	l, rr = y.exchange(l, lk), y.exchange(rr, rk)
 	semi := r.kind == plan.Semi || r.kind == plan.Anti
@@ -134,8 +139,20 @@ func (y *physical) join(r *rel) *phys {
 	case rt >= 0 && lt < 0 && r.kind == plan.Inner:
 		timed(p, first(timesOf(rr), rr.out[rt]))
 	}
-	y.intervalJoin(p, l, rr, residual)
+	if bounded {
+		y.intervalJoin(p, l, rr, d)
+	}
 	return p
+}
+
+// joinedByTime tells whether the times by which l and r are known are joined by.
+func joinedByTime(l, r *phys, lk, rk []int) bool {
+	for i := range lk {
+		if timeID(l) == lk[i] && timeID(r) == rk[i] && l.n.TimeEnd == r.n.TimeEnd {
+			return true
+		}
+	}
+	return false
 }
 
 // joinTimes gives the sides of a join times that they are joined by, if they have
