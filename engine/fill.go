@@ -28,8 +28,9 @@ type inputFill struct {
 
 	// A stored relation is read in the order of its key. A change of a row up to
 	// pos is passed on as it comes; the others will be met by the scan.
-	waits bool // the view to read is still backfilled itself
-	pos   []byte
+	waits  bool     // the view to read is still backfilled itself
+	behind []*input // these are read before
+	pos    []byte
 
 	// A source is read a second time, from its start to where the live reader
 	// stands, in rounds; for the last the live reader is held back.
@@ -75,6 +76,7 @@ func (e *Engine) startFill(j *job) {
 		f.src, f.total = s, -1
 		f.open(e, s.firsts())
 	}
+	j.fillOrder()
 }
 
 // read tells whether the live reader has taken any record.
@@ -230,6 +232,8 @@ func (e *Engine) canFill(j *job) bool {
 		f := in.fill
 		switch {
 		case f == nil:
+		case f.isBehind():
+			waiting = true
 		case f.src != nil:
 			if f.feed.ready() {
 				return true
@@ -298,6 +302,10 @@ func (e *Engine) fillChunk(j *job) {
 	whole := true
 	for _, in := range j.inputs {
 		if in.fill == nil {
+			continue
+		}
+		if in.fill.isBehind() {
+			whole = false
 			continue
 		}
 		p, err := e.readChunk(j, in.fill)
