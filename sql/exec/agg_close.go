@@ -139,12 +139,17 @@ func (x *closeIndex) take(limit int64, closed func(row int32, t int64) (bool, er
 		b = x.bucket(id)
 		x.missing += b.n
 		x.count(id, -b.n)
-		x.free = append(x.free, p)
-		delete(x.at, id)
-		x.lastAt = -1
+		x.drop(id, p)
 		x.pop()
 	}
 	return nil
+}
+
+// drop lets the bucket of id, at p, go.
+func (x *closeIndex) drop(id int64, p int32) {
+	x.free = append(x.free, p)
+	delete(x.at, id)
+	x.lastAt = -1
 }
 
 func (x *closeIndex) commit() {

@@ -96,14 +96,23 @@ func (a *agg) NextClose() int64 {
 	if a.final {
 		return a.nextOf(&a.finalIdx)
 	}
-	t := int64(never)
-	for x := &a.close; len(x.heap) > 0; x.pop() {
-		if p, ok := x.at[x.heap[0]]; ok {
-			if t = x.buckets[p].least; t != never && !a.ends {
-				t++
+	x := &a.close
+	for len(x.heap) > 0 {
+		id := x.heap[0]
+		if p, ok := x.at[id]; ok {
+			b := &x.buckets[p]
+			if b.least != never {
+				if a.ends {
+					return b.least
+				}
+				return b.least + 1
 			}
-			break
+			if b.n > 0 { // of groups on disk: looked for when all of the bucket is closed
+				return (id + 1) << closeShift
+			}
+			x.drop(id, p)
 		}
+		x.pop()
 	}
-	return t
+	return never
 }
