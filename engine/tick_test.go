@@ -173,3 +173,96 @@ func TestTemporalStateIsFlat(t *testing.T) {
 		}
 	}
 }
+
+const fakeProc = `CREATE SOURCE s (a bigint, b bigint, ts timestamptz AS to_timestamp(a), p timestamptz AS proctime(), WATERMARK FOR ts AS ts - INTERVAL '10 seconds')
+	WITH (connector = 'fake', topic = '%s', idle_timeout = '60 s')`
+
+// TestProcessingTime: windows of the clock over a source, a view above them that
+// follows it too, over restarts; a view made later stamps what it reads with its
+// own time.
+func TestProcessingTime(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 2)
+	fs := vfs.NewMem()
+	s := session(t, Options{Dir: "data", FS: fs, Workers: 2})
+	counts := "SELECT b, count(*) AS n, window_start, window_end FROM TUMBLE(s, p, INTERVAL '10 seconds') GROUP BY b, window_start, window_end"
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+		fmt.Sprintf(fakeProc, t.Name()), "CREATE SOURCE",
+		"CREATE MATERIALIZED VIEW q12 AS "+counts, "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW final AS "+counts+" EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW above AS SELECT window_end, sum(n) AS n FROM q12 GROUP BY window_end EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW stamps AS SELECT a, p, ts FROM s", "CREATE MATERIALIZED VIEW")
+	topic.put(0, 1000, 1)
+	topic.put(0, 10, 2) // its event time does not matter
+	topic.put(1, 5, 1)
+	waitFor(t, s, "SELECT sum(n) FROM q12", "3")
+	script(t, s, "SELECT b, n, window_start FROM q12 ORDER BY b", "1|2|2100-01-01 00:00:00+00\n2|1|2100-01-01 00:00:00+00",
+		"SELECT DISTINCT p FROM stamps", "2100-01-01 00:00:00+00",
+		"ADVANCE CLOCK TO '2100-01-01 00:00:05'", "ADVANCE CLOCK", "SELECT count(*) FROM final", "0")
+	must(t, s.eng.Close())
+	s = session(t, Options{Dir: "data", FS: fs})
+	topic.put(1, 0, 3)
+	waitFor(t, s, "SELECT sum(n) FROM q12", "4")
+	script(t, s, "SELECT count(*) FROM final", "0", "SELECT count(*) FROM above", "0",
+		"ADVANCE CLOCK TO '2100-01-01 00:00:10'", "ADVANCE CLOCK",
+		"SELECT b, n FROM final ORDER BY b", "1|2\n2|1\n3|1", "SELECT n FROM above", "4",
+		"SELECT sum(late_rows) FROM streamsql.operators WHERE job <> 'stamps'", "0",
+		// It reads the source again, now.
+		"CREATE MATERIALIZED VIEW later AS "+counts+" EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"SELECT count(*) FROM later", "0")
+	topic.put(0, 0, 1)
+	waitFor(t, s, "SELECT sum(n) FROM q12", "5")
+	must(t, s.eng.Close())
+	s = session(t, Options{Dir: "data", FS: fs, Workers: 3})
+	script(t, s, "ADVANCE CLOCK TO '2100-01-01 00:01:00'", "ADVANCE CLOCK",
+		"SELECT sum(n), min(window_start), max(window_start) FROM later", "5|2100-01-01 00:00:10+00|2100-01-01 00:00:10+00",
+		"SELECT sum(n) FROM final", "5", "SELECT sum(n) FROM above", "5",
+		"SELECT sum(state_rows) FROM streamsql.operators WHERE job IN ('q12', 'final', 'above', 'later')", "0",
+		"SELECT sum(late_rows) FROM streamsql.operators WHERE job <> 'stamps'", "0")
+	var due int64
+	must(t, s.eng.do(bg, func() { due = s.eng.nextTick() }))
+	if due != math.MaxInt64 {
+		t.Errorf("something is due at %d, but no window is open", due)
+	}
+}
+
+// TestProcessingTimeByItself: the system's clock closes a window without input.
+func TestProcessingTimeByItself(t *testing.T) {
+	s := session(t, Options{})
+	script(t, s, "CREATE TABLE t (k INT)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n, window_end FROM TUMBLE((SELECT k, proctime() AS p FROM t), p, INTERVAL '50 milliseconds') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW w AS SELECT count(*) AS n FROM SESSION((SELECT k, proctime() AS p FROM t), p, INTERVAL '50 milliseconds') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t VALUES (1), (2)", "INSERT 0 2")
+	waitFor(t, s, "SELECT n, window_end <= now() FROM v", "2|t")
+	waitFor(t, s, "SELECT n FROM w", "2")
+}
+
+// TestProcessingTimeCrash: rows that come again from the log have the time that
+// they had.
+func TestProcessingTimeCrash(t *testing.T) {
+	fs := vfs.NewStrictMem()
+	e, err := Open(bg, Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour})
+	must(t, err)
+	s, err := e.NewSession("u", "d", nil)
+	must(t, err)
+	q := "SELECT window_start, count(*) AS n FROM TUMBLE((SELECT k, proctime() AS p FROM t), p, INTERVAL '10 seconds') GROUP BY window_start, window_end"
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+		"CREATE TABLE t (k INT)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS "+q+" EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW w AS "+q, "CREATE MATERIALIZED VIEW", "CHECKPOINT", "CHECKPOINT")
+	for i := range 6 {
+		script(t, s, fmt.Sprintf("ADVANCE CLOCK TO TIMESTAMPTZ '2100-01-01' + %d * INTERVAL '4 seconds'", i), "ADVANCE CLOCK",
+			fmt.Sprintf("INSERT INTO t VALUES (%d)", i), "INSERT 0 1")
+	}
+	script(t, s, "DELETE FROM t WHERE k = 1", "DELETE 1", "DELETE FROM t WHERE k = 3", "DELETE 1")
+	v, w, late := ask(s, "SELECT * FROM v ORDER BY 1"), ask(s, "SELECT * FROM w ORDER BY 1"), ask(s, "SELECT sum(weight) FROM w_late")
+	if late != "-2" {
+		t.Errorf("late: %s", late)
+	}
+	fs.SetIgnoreSyncs(true)
+	_ = e.Close()
+	fs.ResetToSyncedState()
+	fs.SetIgnoreSyncs(false)
+	s = session(t, Options{Dir: "data", FS: fs})
+	script(t, s, "SELECT * FROM v ORDER BY 1", v, "SELECT * FROM w ORDER BY 1", w, "SELECT sum(weight) FROM w_late", late,
+		"SELECT now()", "2100-01-01 00:00:20+00")
+}
