@@ -5,6 +5,7 @@ import (
 
 	"github.com/streamsql/streamsql/sql/ast"
 	"github.com/streamsql/streamsql/sql/catalog"
+	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
@@ -68,7 +69,7 @@ func (y *physical) onClose(root *phys, q *ast.Query) *phys {
 		if i < len(above) {
 			at = above[i]
 		}
-		if at.Time == 0 || at.Lag != 0 {
+		if at.Time == 0 || at.Lag != 0 || nullable(at, at.TimeCol()) {
 			continue
 		}
 		in := &phys{n: at}
@@ -84,6 +85,25 @@ func (y *physical) onClose(root *phys, q *ast.Query) *phys {
 		return root
 	}
 	panic(y.neverCloses(root.n, q))
+}
+
+// nullable tells whether column c of n is NULL where a FULL JOIN has no partner.
+func nullable(n *plan.Node, c int) bool {
+	switch n.Op {
+	case plan.Map:
+		if n.Exprs != nil {
+			if n.Exprs[c].Kind != expr.Col {
+				return false
+			}
+			c = n.Exprs[c].Index
+		}
+	case plan.Exchange:
+	case plan.Join:
+		return n.Kind == plan.Full
+	default:
+		return false
+	}
+	return nullable(n.Inputs[0], c)
 }
 
 // closeNode is a Close over in. A row and what takes it back must meet, and a
@@ -109,6 +129,7 @@ func finalAbove(ns []*plan.Node) {
 func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 	const msg = "EMIT ON WINDOW CLOSE needs the end of a window in the answer or among the keys"
 	marked, clocked := "", false
+	var full *plan.Node
 	var window *plan.Node
 	var marks, bare *plan.Node
 	root.Visit(func(n *plan.Node) {
@@ -129,12 +150,20 @@ func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 			window = n
 		case n.Op == plan.Temporal:
 			clocked = true
+		case n.Op == plan.Join && n.Kind == plan.Full && n.Time != 0:
+			full = n
 		}
 	})
 	pos := int(q.EmitPos)
 	if clocked {
 		return sqlerr.New(windowing, msg).At(pos).
 			WithDetail("Behind a condition that compares now() there is no watermark: rows come and go with the clock.")
+	}
+	if full != nil {
+		t := full.Out[full.TimeCol()].Name
+		return sqlerr.New(windowing, msg).At(pos).
+			WithDetail("Where a FULL JOIN has no partner the end of the window is NULL.").
+			WithHint("Take it from either side: COALESCE(a.%s, b.%s).", t, t)
 	}
 	name := func(n *plan.Node) string {
 		if o := y.b.cat.ByID(n.Relation); o != nil {

@@ -120,17 +120,20 @@ func (y *physical) join(r *rel) *phys {
 	// The time of a join of two streams is one that they are joined by: a row that
 	// waited for its partner may be older than anything else.
 	switch {
-	case lt >= 0 && rt >= 0 && r.kind != plan.Full:
+	case lt >= 0 && rt >= 0:
 		for i := range p.n.LeftKey {
 			if p.n.LeftKey[i] == lt && p.n.RightKey[i] == rt && l.n.TimeEnd == rr.n.TimeEnd {
-				var ts []timeCol
-				if r.kind != plan.Right {
-					ts = windowTimesOf(l, lt)
+				left, right := windowTimesOf(l, lt), windowTimesOf(rr, rt)
+				switch r.kind {
+				case plan.Full:
+					timed(p, pairs(left, right))
+				case plan.Right:
+					timed(p, right)
+				case plan.Inner:
+					timed(p, append(left, right...))
+				default:
+					timed(p, left)
 				}
-				if r.kind == plan.Right || r.kind == plan.Inner {
-					ts = append(ts, windowTimesOf(rr, rt)...)
-				}
-				timed(p, ts)
 				break
 			}
 		}
@@ -153,6 +156,21 @@ func joinedByTime(l, r *phys, lk, rk []int) bool {
 		}
 	}
 	return false
+}
+
+// pairs are the times of a FULL JOIN: either column may be NULL, not both.
+func pairs(left, right []timeCol) []timeCol {
+	var out []timeCol
+	for _, a := range left {
+		for _, d := range right {
+			if a.end == d.end && a.lag == d.lag && a.clock == d.clock {
+				a.pair = d.id + 1
+				out = append(out, a)
+				break
+			}
+		}
+	}
+	return out
 }
 
 // joinTimes gives the sides of a join times that they are joined by, if they have

@@ -18,6 +18,9 @@ type timeCol struct {
 	// that it is proctime().
 	clock, stamp bool
 	win          int // the number of the window that it bounds; 0: none
+	// pair is one more than the column that is the same where this one is NULL, of a
+	// FULL JOIN; 0: none.
+	pair int
 }
 
 // plain tells whether the node's own watermark is the column's.
@@ -165,8 +168,30 @@ func mappedTimes(in *phys, ids []int, xs []*expr.Expr) []timeCol {
 		at := slices.Index(in.out, t.id)
 		for i, x := range xs {
 			if isCol(x, at) {
-				t.id = ids[i]
-				out = append(out, t)
+				o := t
+				o.id = ids[i]
+				out = append(out, o)
+			}
+		}
+		if t.pair == 0 {
+			continue
+		}
+		other := slices.Index(in.out, t.pair-1)
+		for i, x := range xs {
+			if x.Kind == expr.Coal && len(x.Args) == 2 && (isCol(x.Args[0], at) && isCol(x.Args[1], other) || isCol(x.Args[0], other) && isCol(x.Args[1], at)) {
+				whole := t
+				whole.id, whole.pair = ids[i], 0
+				out = append([]timeCol{whole}, out...)
+			}
+		}
+	}
+	for i := range out { // both sides of a pair stay, or neither is one
+		if p := out[i].pair; p > 0 {
+			out[i].pair = 0
+			for j, x := range xs {
+				if isCol(x, slices.Index(in.out, p-1)) {
+					out[i].pair = ids[j] + 1
+				}
 			}
 		}
 	}
