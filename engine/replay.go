@@ -100,7 +100,7 @@ func replayable(o *catalog.Object, env *expr.Env) error {
 			why = "EMIT ON WINDOW CLOSE"
 		case n.Clock, n.Window != nil && n.Window.Proc:
 			why = "processing time"
-		case n.AsOf != nil && n.AsOf.Kind != "asof":
+		case n.AsOf != nil && (n.AsOf.Kind == "proc" || n.AsOf.Versions):
 			why = "FOR SYSTEM_TIME AS OF"
 		case n.Keep:
 			why = "a volatile function"
