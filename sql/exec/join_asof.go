@@ -378,6 +378,11 @@ func (j *joinAsOf) takeVersions(idx []sortKey) error {
 				return err
 			}
 		case w > 0:
+			// Another at this time, such as an end at the watermark, held for no row.
+			for _, k := range j.others(key, int(j.heads[i])+8) {
+				j.set(k, 0)
+				moved = true
+			}
 			j.set(key, versionHolds)
 		case came:
 			j.set(key, 0)
@@ -395,6 +400,21 @@ func (j *joinAsOf) takeVersions(idx []sortKey) error {
 		slices.SortFunc(j.changes[first:], func(a, b asOfChange) int { return bytes.Compare(a.key, b.key) })
 	}
 	return nil
+}
+
+// others are the keys that share the first n bytes of key.
+func (j *joinAsOf) others(key []byte, n int) [][]byte {
+	var out [][]byte
+	for ok := j.right.cur.Seek(key[:n]); ok; ok = j.right.cur.Next() {
+		k := j.right.cur.Key()
+		if !bytes.HasPrefix(k, key[:n]) {
+			break
+		}
+		if !bytes.Equal(k, key) {
+			out = append(out, bytes.Clone(k))
+		}
+	}
+	return out
 }
 
 // set gives a version a weight.
