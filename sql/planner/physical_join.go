@@ -179,19 +179,24 @@ func (y *physical) joinTimes(l, r *phys, lk, rk []int) (*phys, *phys) {
 	if !y.b.view {
 		return l, r
 	}
+	var best [2]timeCol
+	found := false
 	for _, a := range first(timesOf(l), timeID(l)) {
 		for _, d := range first(timesOf(r), timeID(r)) {
-			if a.end != d.end || a.lag != d.lag || a.clock != d.clock {
+			if a.end != d.end || a.clock != d.clock || found && a.lag+d.lag >= best[0].lag+best[1].lag {
 				continue
 			}
 			for i := range lk {
 				if lk[i] == a.id && rk[i] == d.id {
-					return y.retimed(l, a), y.retimed(r, d)
+					best, found = [2]timeCol{a, d}, true
 				}
 			}
 		}
 	}
-	return l, r
+	if !found {
+		return l, r
+	}
+	return y.retimed(l, best[0]), y.retimed(r, best[1])
 }
 
 // windowTimesOf are the times of in that bound the window that its time t bounds.
