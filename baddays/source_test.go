@@ -91,3 +91,34 @@ func TestBrokerGone(t *testing.T) {
 	w.eventually("SELECT n FROM v", "3\n")
 	w.eventually("SELECT coalesce(trouble, '') FROM streamsql.source_positions WHERE source = 'src'", "\n")
 }
+
+// TestMendedDefinition: a source was declared too strictly; the records that it
+// refused come in after all, once.
+func TestMendedDefinition(t *testing.T) {
+	b := startBroker(t, "t")
+	w := start(t, engine.Options{})
+	w.source("src", "t", b.Addr(), ", on_missing_field = 'error'")
+	w.exec("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n, sum(n) AS s FROM src")
+	send(t, b.Addr(), "t", `{"n":1,"s":"a"}`, `{"n":2}`, `{"n":4}`, `{"s":"b"`, `{"n":8,"s":"c"}`)
+	w.eventually("SELECT n, s FROM v", "2|9\n")
+	w.eventually("SELECT count(*) FROM src_dead_letters", "3\n")
+	w.exec("ALTER SOURCE src SET (on_missing_field = 'null')")
+	w.exec("CREATE MATERIALIZED VIEW v2 AS SELECT count(*) AS n, sum(n) AS s FROM src")
+	if got := w.rows("SELECT n, s FROM v2"); got != "2|9\n" {
+		t.Errorf("a view made before the replay: %s", got)
+	}
+	w.exec("REPLAY DEAD LETTERS FROM src")
+	w.exec("CREATE MATERIALIZED VIEW v3 AS SELECT count(*) AS n, sum(n) AS s FROM src")
+	for _, v := range []string{"v", "v2", "v3"} {
+		if got := w.rows("SELECT n, s FROM " + v); got != "4|15\n" {
+			t.Errorf("%s: %s", v, got)
+		}
+	}
+	if got := w.rows(`SELECT "offset" FROM src_dead_letters`); got != "3\n" {
+		t.Errorf("dead letters left: %s", got)
+	}
+	w.fails("ALTER SOURCE src SET (topic = 'other')", "22023", "topic")
+	send(t, b.Addr(), "t", `{"n":16}`)
+	w.eventually("SELECT v.n, v.s, v2.s, v3.s FROM v, v2, v3", "5|31|31|31\n")
+	w.goesOn()
+}

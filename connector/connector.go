@@ -126,6 +126,13 @@ type History interface {
 	OpenHistory(ctx context.Context, from, until Positions) (Reader, error)
 }
 
+// Alterable is a Source with options that do not say which records there are, but
+// how they are read and decoded.
+type Alterable interface {
+	// Alterable tells whether ALTER SOURCE may change an option.
+	Alterable(option string) bool
+}
+
 // Pinned is a Source that knows what it reads by more than the options say.
 type Pinned interface {
 	// Pin returns options that are to be stored beside the given ones, so that

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,6 +109,12 @@ func (s *fakeSource) Open(_ context.Context, from, until connector.Positions) (c
 	return &fakeReader{s: s, at: from.Clone(), until: until, quiet: map[int32]bool{}}, nil
 }
 
+// Alterable makes the source a connector.Alterable: with the option mend records
+// of numbers decode although they are bad.
+func (s *fakeSource) Alterable(option string) bool { return option == "mend" }
+
+func (s *fakeSource) mends() bool { return s.cfg.Options["mend"] == "true" }
+
 // OpenHistory makes the source a connector.History.
 func (s *fakeSource) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
 	return s.Open(ctx, from, until)
@@ -201,9 +209,20 @@ func (r *fakeReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch,
 			for _, c := range r.s.cfg.Columns {
 				f.Batch.Cols = append(f.Batch.Cols, delta.NewVec(c.Type, 8))
 			}
+		records:
 			for at := r.at[p]; at < n; at++ {
 				rec := rs[at]
-				if rec.bad != "" {
+				if rec.bad != "" && r.s.mends() {
+					rec.vals = nil
+					for _, v := range strings.Fields(rec.bad) {
+						n, err := strconv.ParseInt(v, 10, 64)
+						if err != nil {
+							f.Dead = append(f.Dead, connector.DeadLetter{Offset: at, Bytes: []byte(rec.bad), Reason: err.Error(), Time: time.Now()})
+							continue records
+						}
+						rec.vals = append(rec.vals, n)
+					}
+				} else if rec.bad != "" {
 					f.Dead = append(f.Dead, connector.DeadLetter{Offset: at, Bytes: []byte(rec.bad), Reason: "bad record", Time: time.Now()})
 					continue
 				}

@@ -36,6 +36,14 @@ type fetched struct {
 	started bool  // tells where the partition starts; no records
 }
 
+// offset is that of row i.
+func (x *fetched) offset(i int) int64 {
+	if x.offsets != nil {
+		return x.offsets[i]
+	}
+	return x.next - int64(x.batch.N) + int64(i)
+}
+
 // deadRow is an entry of <source>_dead_letters.
 type deadRow struct {
 	part   int32

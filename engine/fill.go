@@ -523,6 +523,9 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill) (*chunk, error) {
 		if !it.started {
 			at[it.part] = it.next
 		}
+		if it, err = f.src.without(it); err != nil {
+			return nil, err
+		}
 		p.c.add(f.src.stamp(it.batch, e.clock.now()))
 		p.read += int64(it.rows + len(it.dead))
 	}

@@ -21,6 +21,7 @@ type kept struct {
 	max     int64 // bytes of keys
 	bytes   int64
 	dropped int64 // rows dropped before their age, since the engine started
+	gone    int   // counts the times that rows went
 }
 
 func newKept(options map[string]string) (*kept, error) {
@@ -123,6 +124,7 @@ func (r *relation) keep(c *change, now int64) error {
 		return err
 	}
 	if gone.rows > 0 {
+		r.kept.gone++
 		for _, b := range gone.batches {
 			c.add(b)
 		}

@@ -40,6 +40,8 @@ type source struct {
 	maxDrift          int64 // µs; -1: partitions need not stay together
 	group             string
 	waits             int64 // for what its partitions are held
+
+	skip *deadOffsets // see without
 }
 
 // connectorConfig is what CREATE SOURCE said, for the connector.
@@ -47,7 +49,7 @@ func connectorConfig(o *catalog.Object) connector.Config {
 	c := connector.Config{Name: o.Name, Format: o.Format, Encode: o.Encode}
 	if len(o.Options) > 0 {
 		c.Options = maps.Clone(o.Options)
-		for _, own := range append([]string{optIdleTimeout, optDeadRetention, optDeadMax, optMaxDrift, optGroup}, lateDefaults...) {
+		for _, own := range engineOptions {
 			delete(c.Options, own)
 		}
 	}
@@ -59,7 +61,9 @@ func connectorConfig(o *catalog.Object) connector.Config {
 	return c
 }
 
-// The options of a source that are the engine's own.
+// engineOptions are the options of a source that are not the connector's.
+var engineOptions = append([]string{optIdleTimeout, optDeadRetention, optDeadMax, optMaxDrift, optGroup}, lateDefaults...)
+
 const (
 	optIdleTimeout   = "idle_timeout"
 	optDeadRetention = "dead_letter_retention"

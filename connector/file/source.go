@@ -241,3 +241,12 @@ func (s *Source) Open(_ context.Context, from, until connector.Positions) (conne
 	}
 	return r, nil
 }
+
+// Alterable makes Source a connector.Alterable: records are lines whatever is in them.
+func (s *Source) Alterable(option string) bool {
+	switch option {
+	case "missing.field", "unknown.field", "delimiter":
+		return true
+	}
+	return false
+}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -226,4 +227,16 @@ func (o *options) complete(given map[string]string) error {
 	o.partBytes = min(o.partBytes, o.maxResponse)
 	o.fetchBytes = min(o.fetchBytes, o.maxResponse)
 	return o.security.complete()
+}
+
+// fixed are the options that say which records there are, and what their offsets
+// are; the offset of a dead letter must go on to mean the same records.
+var fixed = []string{
+	"topic", "topic.id", "scan.startup.mode", "scan.startup.timestamp.millis", "scan.startup.timestamp-millis",
+	"scan.startup.specific-offsets", "properties.isolation.level", "scan.max.batch.bytes", "format", "value.format",
+}
+
+// alterable tells whether an option may change in the life of a source.
+func alterable(name string) bool {
+	return slices.Contains(optionNames(), name) && !slices.Contains(fixed, name)
 }

@@ -242,3 +242,6 @@ func (s *Source) Close() error {
 	}
 	return nil
 }
+
+// Alterable makes Source a connector.Alterable.
+func (s *Source) Alterable(option string) bool { return alterable(option) }

@@ -169,16 +169,21 @@ type Alter struct {
 	Kind   ObjectKind
 	Name   Name
 	Action AlterAction
+	// Options are those of SET (…); of RESET (…), without values.
+	Options []*Option
 }
 
-// AlterAction is what ALTER does to a job.
+// AlterAction is what ALTER does to a job, or to the options of a source.
 type AlterAction string
 
-// What ALTER does to a job.
+// What ALTER does.
 const (
 	Pause  AlterAction = "pause"
 	Resume AlterAction = "resume"
 	Retry  AlterAction = "retry"
+
+	SetOptions   AlterAction = "set"
+	ResetOptions AlterAction = "reset"
 )
 
 func (*CreateTable) statement()    {}

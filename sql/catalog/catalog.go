@@ -93,6 +93,9 @@ type Object struct {
 	Options map[string]string `json:"options,omitempty"`
 	Format  string            `json:"format,omitempty"`
 	Encode  string            `json:"encode,omitempty"`
+	// Altered is when ALTER last changed how a source decodes, µs on the engine's
+	// clock; 0: never.
+	Altered int64 `json:"altered,omitempty"`
 
 	// Of materialized views and sinks: the plan, and the first of the state
 	// operators that belong to it (see engine).

@@ -122,7 +122,7 @@ func (p *parser) drop() ast.Statement {
 	return d
 }
 
-// alter reads ALTER kind name PAUSE, RESUME or RETRY.
+// alter reads ALTER kind name PAUSE, RESUME or RETRY, SET (…) or RESET (…).
 func (p *parser) alter() ast.Statement {
 	a := &ast.Alter{Pos: ast.Pos(p.advance().Pos)}
 	t := p.tok()
@@ -134,6 +134,11 @@ func (p *parser) alter() ast.Statement {
 	a.Name = p.relation()
 	t = p.tok()
 	w, ok := p.acceptOneOf("pause", "resume", "retry")
+	if !ok && p.peek(1).isSym("(") {
+		if w, ok = p.acceptOneOf("set", "reset"); ok {
+			a.Options = p.options()
+		}
+	}
 	if !ok {
 		p.notOne(t, tableActions, "ALTER "+lowerToUpper(string(a.Kind))+" …")
 	}
