@@ -233,6 +233,7 @@ func (a *attempt) keep() {
 	}
 	e.epoch++
 	e.lastStep = a.ctx.Now
+	e.keepTicks()
 	e.changed = true
 	if len(a.in.writes) > 0 {
 		d := &pendingDML{writes: a.in.writes, seq: a.seq, stepped: closedChan}
@@ -299,6 +300,8 @@ func (e *Engine) lessen(a *attempt, why *stop) (rest []*stepInput, again bool) {
 		return left()
 	}
 	switch {
+	case e.lessTicks(a.ctx.Now):
+		return nil, true
 	case len(in.writes) > 0 && in.rows > 0:
 		in.rows = 0 // the next step takes from the sources
 		return nil, true

@@ -85,6 +85,8 @@ type Engine struct {
 	used, dirty    int64 // bytes, after the last step
 	unread         bool  // a job stopped: its sources may have no other reader
 	lastStep       int64 // the clock of the last step
+	tickRows       int   // due rows that an operator takes in a step; 0: all
+	moreTicks      bool  // the last step left some
 
 	sinkCtx   context.Context
 	stopSinks context.CancelFunc

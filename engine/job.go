@@ -291,6 +291,7 @@ func (e *Engine) run(j *job, ctx *expr.Context, grown int64, feed func() error) 
 		j.nanos += time.Since(start).Nanoseconds()
 	}()
 	j.df.Filling(j.state == Backfilling)
+	j.df.TickRows(e.tickRows)
 	j.df.Begin(ctx)
 	before := j.rowsIn
 	defer func() { e.grown += 1 + int(j.rowsIn-before) }()

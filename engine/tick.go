@@ -26,9 +26,13 @@ func (e *Engine) nextTick() int64 {
 	return t
 }
 
-// tickAt is nextTick as the loop goes by: not too soon after the last step.
+// tickAt is nextTick as the loop goes by: not too soon after the last step, unless
+// that has left something.
 func (e *Engine) tickAt() int64 {
 	due := e.nextTick()
+	if e.moreTicks {
+		return due
+	}
 	if _, manual := e.clock.read(); !manual && due != math.MaxInt64 {
 		due = max(due, e.lastStep+tickGap.Microseconds())
 	}
@@ -38,7 +42,33 @@ func (e *Engine) tickAt() int64 {
 // ticksDue tells whether the clock asks for a step.
 func (e *Engine) ticksDue() bool {
 	due := e.tickAt()
-	return due != math.MaxInt64 && due <= e.clock.now() && e.clock.now() > e.lastStep
+	return due != math.MaxInt64 && due <= e.clock.now() && (e.clock.now() > e.lastStep || e.moreTicks)
+}
+
+// lessTicks has the steps that follow take less of what is due: some of it has
+// outgrown the memory. false: nothing is due, or there is no less.
+func (e *Engine) lessTicks(now int64) bool {
+	if e.store == nil || e.nextTick() > now || e.tickRows == leastTicks {
+		return false
+	}
+	if e.tickRows == 0 {
+		e.tickRows = 16 * mostTicks
+	}
+	e.tickRows = max(e.tickRows/16, leastTicks)
+	return true
+}
+
+// How many due rows an operator takes in a step, when it cannot be all.
+const (
+	mostTicks  = 1 << 20
+	leastTicks = 1 // it takes a batch
+)
+
+// keepTicks finds out whether the step that stands has left something.
+func (e *Engine) keepTicks() {
+	if e.moreTicks = e.tickRows != 0 && e.nextTick() <= e.lastStep; !e.moreTicks {
+		e.tickRows = 0
+	}
 }
 
 // untilTick is how long the clock runs until it asks for a step.
@@ -67,6 +97,9 @@ func (e *Engine) advanceClock(ctx context.Context, t int64) error {
 		}
 		if err = e.moveClock(t, true); err == nil && e.Err() == nil {
 			e.step()
+			for e.moreTicks && e.Err() == nil {
+				e.step()
+			}
 		}
 	}); derr != nil {
 		return derr
@@ -90,7 +123,7 @@ func (e *Engine) tickBefore(t int64) bool {
 			due = min(due, now+d.Microseconds())
 		}
 	}
-	if due >= t || due <= now && e.lastStep == now {
+	if due >= t || due <= now && e.lastStep == now && !e.moreTicks {
 		return false // what a step at this moment did not settle, the last one has to
 	}
 	e.clock.restore(max(due, now), true)

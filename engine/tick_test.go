@@ -266,3 +266,42 @@ func TestProcessingTimeCrash(t *testing.T) {
 	script(t, s, "SELECT * FROM v ORDER BY 1", v, "SELECT * FROM w ORDER BY 1", w, "SELECT sum(weight) FROM w_late", late,
 		"SELECT now()", "2100-01-01 00:00:20+00")
 }
+
+// TestTicksInPieces: what falls due at one moment may be more than a step has
+// memory for.
+func TestTicksInPieces(t *testing.T) {
+	for _, big := range []bool{false, true} {
+		if big && testing.Short() {
+			return
+		}
+		s := session(t, Options{Dir: "data", FS: vfs.NewMem(), MemoryLimit: 16 << 20})
+		script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+			"CREATE TABLE t (k INT, day DATE, s TEXT)", "CREATE TABLE",
+			"CREATE MATERIALIZED VIEW v AS SELECT k, s FROM t WHERE day >= current_date", "CREATE MATERIALIZED VIEW",
+			"CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM v", "CREATE MATERIALIZED VIEW")
+		each, times, width := 5000, 3, 10
+		if big {
+			each, times, width = 150, 20, 15_000
+		}
+		for i := range times {
+			script(t, s, fmt.Sprintf("INSERT INTO t SELECT g + %d, '2100-01-01', repeat('x', %d) || g FROM generate_series(1, %d) g", i*each, width, each), fmt.Sprintf("INSERT 0 %d", each))
+		}
+		var was uint64
+		must(t, s.eng.do(bg, func() {
+			if was = s.eng.epoch; !big {
+				s.eng.tickRows = leastTicks
+			}
+		}))
+		script(t, s, "SELECT n FROM n", fmt.Sprint(each*times), "ADVANCE CLOCK TO '2100-01-02'", "ADVANCE CLOCK",
+			"SELECT n FROM n", "0", "SELECT count(*) FROM v", "0",
+			"SELECT name, state FROM streamsql.jobs ORDER BY 1", "n|RUNNING\nv|RUNNING")
+		must(t, s.eng.do(bg, func() {
+			if s.eng.tickRows != 0 || s.eng.moreTicks {
+				t.Error("the bound stays")
+			}
+			if n := s.eng.epoch - was; n < 4 {
+				t.Errorf("only %d steps", n)
+			}
+		}))
+	}
+}

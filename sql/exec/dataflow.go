@@ -59,6 +59,7 @@ type stepInfo struct {
 	ctx     *expr.Context
 	seq     uint64 // counts the steps
 	filling bool   // what is read is history: EMIT EVERY holds nothing back
+	ticks   int    // rows that a Ticker takes at most, about; 0: all that are due
 }
 
 // Build makes a dataflow. Errors are internal: a plan that the planner made can

@@ -56,6 +56,10 @@ func (d *Dataflow) Due() int64 {
 // everything through at once.
 func (d *Dataflow) Filling(on bool) { d.step.filling = on }
 
+// TickRows bounds how many due rows each operator takes in the steps that follow,
+// about; 0: all of them. What is left is due at once: Due is not above the clock.
+func (d *Dataflow) TickRows(n int) { d.step.ticks = n }
+
 // Timed tells whether the answer depends on the clock.
 func (d *Dataflow) Timed() bool {
 	for _, n := range d.nodes {

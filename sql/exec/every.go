@@ -87,12 +87,13 @@ func (e *every) Tick(now int64, out Emit) error {
 	if e.step.filling {
 		now = never - 1
 	}
-	for {
+	for rows := 0; e.step.ticks == 0 || rows < e.step.ticks; {
 		ok, err := e.q.take(now, e.n.Out, &e.taken)
 		if err != nil || !ok {
 			return err
 		}
 		b := e.taken.b
+		rows += b.N
 		if allOnes(b.W) {
 			b.W = nil
 		}
@@ -100,6 +101,7 @@ func (e *every) Tick(now int64, out Emit) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // Due is when what waits is let through.

@@ -120,12 +120,13 @@ func (t *temporal) Tick(now int64, out Emit) error {
 	if t.q == nil {
 		return nil
 	}
-	for {
+	for rows := 0; t.step.ticks == 0 || rows < t.step.ticks; {
 		ok, err := t.q.take(now, t.n.Out, &t.taken)
 		if err != nil || !ok {
 			return err
 		}
 		b := t.taken.b
+		rows += b.N
 		if err := t.look(b); err != nil {
 			return err
 		}
@@ -156,6 +157,7 @@ func (t *temporal) Tick(now int64, out Emit) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // Due is the time of the next row.
