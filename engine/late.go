@@ -259,6 +259,18 @@ func hasLate(root *plan.Node) bool {
 type LateCount struct {
 	Rows    int64 `json:"rows"`              // that came, by weight
 	Dropped int64 `json:"dropped,omitempty"` // of these not kept, by the policy or the cap on the rate
+	// When the engine took the first and the last of them, µs; 0: unknown.
+	First int64 `json:"first,omitempty"`
+	Last  int64 `json:"last,omitempty"`
+}
+
+// plus is both together.
+func (c LateCount) plus(x LateCount) LateCount {
+	out := LateCount{Rows: c.Rows + x.Rows, Dropped: c.Dropped + x.Dropped, First: c.First, Last: max(c.Last, x.Last)}
+	if out.First == 0 || x.First != 0 && x.First < out.First {
+		out.First = x.First
+	}
+	return out
 }
 
 // keepLate adds the late rows of a job's step to its relation, in that step.
@@ -298,8 +310,8 @@ func (e *Engine) keepLate(j *job, now int64) (c *change, count func(), err error
 	count = func() {
 		j.rules.rate = rate
 		for n, x := range counts {
-			have := j.lateOps[n]
-			j.lateOps[n] = LateCount{have.Rows + x.Rows, have.Dropped + x.Dropped}
+			x.First, x.Last = now, now
+			j.lateOps[n] = j.lateOps[n].plus(x)
 			j.missed += x.Rows
 		}
 	}

@@ -275,7 +275,7 @@ func (s *Session) Prepare(ctx context.Context, st *Statement, params []types.Typ
 				}
 			}
 		}
-	case *ast.Explain:
+	case *ast.Explain, *ast.ExplainWatermark:
 		p.cols = []Column{{Name: "QUERY PLAN", Type: types.Of(types.Text)}}
 	case *ast.Show:
 		cols, err := s.showColumns(a)

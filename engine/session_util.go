@@ -27,6 +27,8 @@ func (s *Session) runUtility(ctx context.Context, st *Statement) (*Rows, error) 
 		return s.runShow(ctx, a)
 	case *ast.Explain:
 		return s.runExplain(ctx, st, a)
+	case *ast.ExplainWatermark:
+		return s.runExplainWatermark(ctx, a)
 	case *ast.Discard:
 		return s.runDiscard(a)
 	case *ast.Deallocate:

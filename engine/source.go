@@ -225,6 +225,9 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 				first = 0
 			}
 			x := s.partition(it.part, first)
+			if x.moved == 0 {
+				x.moved = now
+			}
 			if it.started {
 				continue
 			}

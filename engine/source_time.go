@@ -73,6 +73,9 @@ func (s *source) moveWatermark(now int64) {
 	if s.obj.Watermark == nil || len(s.parts) == 0 {
 		return
 	}
+	if s.moved == 0 {
+		s.moved = now
+	}
 	since, until := s.rest(now)
 	least, greatest, active := int64(math.MaxInt64), int64(exec.NoWatermark), false
 	for _, x := range s.parts {
@@ -131,4 +134,48 @@ func (s *source) stamp(b *delta.Batch, now int64) *delta.Batch {
 		o.Cols[c] = &delta.Vec{T: s.obj.Columns[c].Type, N: b.N, I: at}
 	}
 	return o
+}
+
+// nextMove is the time of the clock at which a watermark that moves by the time
+// that passes, of an idle source or table, closes something; math.MaxInt64: none
+// does.
+func (e *Engine) nextMove() int64 {
+	t := int64(math.MaxInt64)
+	look := func(id uint64, from, wm, since int64) {
+		if wm == exec.NoWatermark {
+			return
+		}
+		if ahead := e.ahead(id); ahead < math.MaxInt64/2 {
+			// At since the watermark was from; now it is wm.
+			t = min(t, since+max(0, wm-from)+ahead)
+		}
+	}
+	for id, s := range e.sources {
+		if s.allIdle != 0 && s.feed != nil && s.hold == 0 {
+			look(id, s.idleFrom, s.wm, s.allIdle)
+		}
+	}
+	for id, r := range e.relations {
+		if r.rest != nil && r.rest.wrote != 0 {
+			look(id, r.rest.from, r.marker.mark, r.rest.wrote+r.rest.timeout)
+		}
+	}
+	return t
+}
+
+// ahead is how far the watermark of a relation has to move until one of the jobs
+// that read it, directly or not, has something to close.
+func (e *Engine) ahead(id uint64) int64 {
+	reads := map[uint64]bool{id: true}
+	least := int64(math.MaxInt64)
+	for _, j := range e.order { // by dependence
+		for _, in := range j.inputs {
+			if reads[in.relation] && j.state == Running {
+				reads[j.obj.ID] = true
+				least = min(least, j.df.Ahead())
+				break
+			}
+		}
+	}
+	return least
 }

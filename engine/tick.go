@@ -23,7 +23,7 @@ func (e *Engine) nextTick() int64 {
 			t = min(t, j.df.Due())
 		}
 	}
-	return t
+	return min(t, e.nextMove())
 }
 
 // tickAt is nextTick as the loop goes by: not too soon after the last step, unless

@@ -10,6 +10,9 @@ import (
 
 // systemRows makes the relations of the schema streamsql.
 var systemRows = map[string]func(*virtualEnv) error{
+	"streamsql.watermarks":   watermarkRows,
+	"streamsql.windows_open": openRows,
+	"streamsql.late_rows":    lateCountRows,
 	"streamsql.jobs": func(v *virtualEnv) error {
 		infos, err := v.eng.jobs(v.ctx)
 		for _, j := range infos {
