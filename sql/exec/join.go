@@ -108,7 +108,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 			x.match = b.tree(n, joinMatch+s, worker)
 		}
 	}
-	j.initTime(b)
+	j.initTime(b, worker)
 	if b.opts.Batch {
 		j.batch = true
 		return &joinBatch{join: j}, nil

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 
@@ -25,13 +26,15 @@ type joinTime struct {
 	prev int64   // closed, at the last commit
 	gone []int32
 	rows Keys
+
+	groups [2]int // key groups of the worker, from and to
 }
 
 // sweepMin is how many entries a join by time has at least before it is swept;
 // tests lower it.
 var sweepMin = 4096
 
-func (j *join) initTime(b *builder) {
+func (j *join) initTime(b *builder, worker int) {
 	t := &j.time
 	t.key, t.closed, t.prev = -1, math.MinInt64, math.MinInt64
 	l, r := j.n.Inputs[0], j.n.Inputs[1]
@@ -41,10 +44,22 @@ func (j *join) initTime(b *builder) {
 	for i := range j.n.LeftKey {
 		if j.n.LeftKey[i] == l.TimeCol() && j.n.RightKey[i] == r.TimeCol() {
 			t.key, t.end = i, l.TimeEnd
+			t.groups = groupsOf(worker, b.opts.Workers)
 			t.late = [2]func(*delta.Batch, int64) error{b.lateOf(j.n, 0, l.TimeCol()), b.lateOf(j.n, 1, r.TimeCol())}
 			return
 		}
 	}
+}
+
+// groupsOf are the key groups of a worker, from and to.
+func groupsOf(worker, workers int) (g [2]int) {
+	for g[0] < KeyGroups && GroupOwner(byte(g[0]), workers) < worker {
+		g[0]++
+	}
+	for g[1] < KeyGroups && GroupOwner(byte(g[1]), workers) <= worker {
+		g[1]++
+	}
+	return g
 }
 
 // isClosed tells whether no row of time ts may come any more.
@@ -79,12 +94,14 @@ func (j *join) close(wm int64) error {
 	return nil
 }
 
-// sweep drops what is closed. Entries that are on disk alone stay until they are
-// read.
+// sweep drops what is closed. Entries that are on disk alone are looked for when
+// they are the greater part: that reads all of them.
 func (x *joinSide) sweep(t *joinTime) error {
 	t.gone = t.gone[:0]
 	var err error
+	seen := 0
 	x.store.h.Each(func(id int32) bool {
+		seen++
 		var ts int64
 		if ts, err = x.timeOf(t, x.store.h.Key(id)); err != nil {
 			return false
@@ -98,16 +115,43 @@ func (x *joinSide) sweep(t *joinTime) error {
 		return err
 	}
 	for _, id := range t.gone {
-		key := x.store.h.Key(id)
-		if x.store.h.Words(id)[rowsCount]&1 != 0 {
-			t.drop(x.store.t, key)
-		}
-		if x.match != nil {
-			t.drop(x.match, key)
-		}
-		x.store.h.Delete(id)
+		x.forget(t, id)
 	}
-	return nil
+	if x.store.h.Len()-(seen-len(t.gone)) <= seen+sweepMin {
+		return nil
+	}
+	var keys Keys
+	keys.Reset()
+	err2 := x.store.h.EachEvicted(t.groups[0], t.groups[1], func(key []byte) {
+		ts, e := x.timeOf(t, key)
+		if e != nil {
+			err = e
+		} else if t.isClosed(ts) {
+			keys.Buf = append(keys.Buf, key...)
+			keys.End()
+		}
+	})
+	if err != nil || err2 != nil {
+		return cmp.Or(err, err2)
+	}
+	for i := range keys.Len() {
+		if id := x.store.h.Get(keys.At(i), false); id >= 0 {
+			x.forget(t, id)
+		}
+	}
+	return x.store.h.Err()
+}
+
+// forget drops an entry with its rows.
+func (x *joinSide) forget(t *joinTime, id int32) {
+	key := x.store.h.Key(id)
+	if x.store.h.Words(id)[rowsCount]&1 != 0 {
+		t.drop(x.store.t, key)
+	}
+	if x.match != nil {
+		t.drop(x.match, key)
+	}
+	x.store.h.Delete(id)
 }
 
 // timeOf reads the time in a join key.

@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
+	"github.com/streamsql/streamsql/state"
 )
 
 // TestJoinTime joins two streams by the end of a window. What comes in time
@@ -138,5 +140,44 @@ func testJoinTime(t *testing.T, kind plan.JoinKind, residual bool, workers int) 
 	}
 	if most > 500 {
 		t.Fatalf("%d entries of state, of %d rows", most, all)
+	}
+}
+
+// TestJoinTimeEvicted: what is closed goes, be it on disk alone.
+func TestJoinTimeEvicted(t *testing.T) {
+	defer func(n int) { sweepMin = n }(sweepMin)
+	sweepMin = 20
+	n := timeJoin(plan.Left, true, [2]bool{true, true})
+	n.LeftKey, n.RightKey = []int{0, 1}, []int{2, 0}
+	for s, x := range n.Inputs {
+		x.Keys = [][]int{n.LeftKey, n.RightKey}[s]
+	}
+	p := newPipeline(t, n, &expr.Env{})
+	rng := rand.New(rand.NewSource(1))
+	in := [2]*zset{newZset(), newZset()}
+	most := 0
+	for step := range int64(150) {
+		cs := make([][]change, 2)
+		for s := range cs {
+			for range 5 {
+				row := timedRow(rng, s, step+rng.Int63n(5))
+				row[timeOf[s]] = intD(step + rng.Int63n(5))
+				cs[s] = append(cs[s], change{row, 1})
+				in[s].add(n.Inputs[s].Out, row, 1)
+			}
+		}
+		p.stepAll(rng, cs, []int64{step, step + 1}, false)
+		p.states.checkpoint()
+		p.states.each(func(x state.Table) { x.Evict(1 << 40) })
+		most = max(most, p.rows())
+	}
+	want := pairModel(n, in, func(l, r []types.Datum) bool {
+		return !l[0].Null && !r[2].Null && string(l[0].S) == string(r[2].S) && l[1].I == r[0].I
+	})
+	if s := diff(n.Out, p.out, want); s != "" {
+		t.Fatal(s)
+	}
+	if most > 400 {
+		t.Fatalf("%d entries of state", most)
 	}
 }
