@@ -98,6 +98,11 @@ func (e *Engine) eachTable(fn func(op uint32, t state.Table)) {
 			fn(a.op, a.tree)
 		}
 	}
+	for _, s := range e.sources {
+		if s.cuts != nil {
+			fn(s.cuts.op, s.cuts.tree)
+		}
+	}
 	for _, j := range e.order {
 		for _, t := range j.tables.tables {
 			fn(t.op, t.Table)

@@ -122,6 +122,7 @@ func (x *ddlRun) createSource(s *ast.CreateSource) error {
 func (e *Engine) addSource(s *source) {
 	o := s.obj
 	e.assign(o)
+	e.newCuts(s)
 	e.sources[o.ID] = s
 	put := []*catalog.Object{o}
 	d := deadObject(o)

@@ -52,6 +52,7 @@ type Engine struct {
 	filling   []*job      // those with a backfill
 	anySink   atomic.Bool // there was a sink
 	sources   map[uint64]*source
+	lateEpoch uint64 // the last step in which a row came behind its source's watermark; see cuts.go
 	dml       *pendingDML
 	inflight  []*pendingWrite // those of the running step
 	held      []*command      // writes that wait until there is memory for them

@@ -2,11 +2,9 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"slices"
 	"time"
 
-	"github.com/streamsql/streamsql/connector"
 	"github.com/streamsql/streamsql/sql/delta"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
@@ -16,6 +14,7 @@ import (
 // everything: no row is missed, none comes twice.
 type fill struct {
 	started bool // a first chunk has run, which also delivers what needs no input
+	idle    bool // there was nothing to do, and will not be before more is read
 	rows    int  // of the next chunk
 	waiters []chan error
 }
@@ -32,22 +31,13 @@ type inputFill struct {
 	behind []*input // these are read before
 	pos    []byte
 
-	// A source is read a second time, from its start to where the live reader
-	// stands, in rounds; for the last the live reader is held back.
-	src   *source
-	feed  *feed
-	at    connector.Positions // behind what the job has
-	until connector.Positions
-	round int
-	held  bool
+	sourceFill
 }
 
 const (
-	chunkRows  = 256     // of a first chunk
-	chunkMax   = 1 << 16 // rows
-	chunkGoal  = 20      // ms that a chunk should take
-	joinGap    = 1 << 14 // records: so few more are read while the live reader is held
-	joinRounds = 3
+	chunkRows = 256     // of a first chunk
+	chunkMax  = 1 << 16 // rows
+	chunkGoal = 20      // ms that a chunk should take
 )
 
 // startFill begins a job's backfill.
@@ -57,6 +47,17 @@ func (e *Engine) startFill(j *job) {
 		e.filling = append(e.filling, j)
 	}
 	j.fill = &fill{rows: chunkRows}
+	history := false
+	for _, in := range j.inputs {
+		s := e.sources[in.relation]
+		if s != nil {
+			s.start(e)
+		}
+		history = history || !in.source || s != nil && s.read()
+	}
+	if !history {
+		return // the job is there from the first record on
+	}
 	for _, in := range j.inputs {
 		f := &inputFill{in: in}
 		if !in.source {
@@ -64,85 +65,14 @@ func (e *Engine) startFill(j *job) {
 			f.waits = true
 			continue
 		}
-		s := e.sources[in.relation]
-		if s == nil {
-			continue
+		if s := e.sources[in.relation]; s != nil {
+			in.fill = f
+			f.src, f.total = s, -1
+			f.judged = s.cuts != nil && j.replays == nil && hasLate(j.obj.Plan)
+			f.open(e, s.firsts())
 		}
-		s.start(e)
-		if !s.read() {
-			continue // the job is there from the first record on
-		}
-		in.fill = f
-		f.src, f.total = s, -1
-		f.open(e, s.firsts())
 	}
 	j.fillOrder()
-}
-
-// read tells whether the live reader has taken any record.
-func (s *source) read() bool {
-	for _, p := range s.parts {
-		if p.next != p.first {
-			return true
-		}
-	}
-	return false
-}
-
-// firsts are the positions where the live reader started.
-func (s *source) firsts() connector.Positions {
-	out := connector.Positions{}
-	for p, x := range s.parts {
-		out[p] = x.first
-	}
-	return out
-}
-
-// open starts a round: from there to where the live reader stands now.
-func (f *inputFill) open(e *Engine, from connector.Positions) {
-	f.until = f.src.positions()
-	for p, x := range f.src.parts {
-		if _, ok := from[p]; !ok {
-			from[p] = x.first
-		}
-	}
-	f.total = max(f.total, 0) + gap(from, f.until)
-	f.read(e, from)
-}
-
-// read starts a reader up to the end of the round.
-func (f *inputFill) read(e *Engine, from connector.Positions) {
-	f.at = from.Clone()
-	f.feed = newFeed(e)
-	fd, conn, until := f.feed, f.src.conn, f.until.Clone()
-	if h, ok := conn.(connector.History); ok {
-		conn = historySource{conn, h}
-	}
-	cv, err := newConverter(f.src.obj, e.currentCatalog().Env, &e.clock)
-	if err != nil {
-		fd.finish(false, err)
-		return
-	}
-	e.background(func() { fd.run(conn, cv, from, until) })
-}
-
-// historySource opens readers that pass over what has expired; Reset tells.
-type historySource struct {
-	connector.Source
-	history connector.History
-}
-
-func (s historySource) Open(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
-	return s.history.OpenHistory(ctx, from, until)
-}
-
-// gap is the number of records between two positions.
-func gap(from, to connector.Positions) int64 {
-	var n int64
-	for p, at := range to {
-		n += max(0, at-from[p])
-	}
-	return n
 }
 
 // endFill lets go of what the backfill holds; the waiters are told.
@@ -181,10 +111,11 @@ func (f *inputFill) close() {
 		f.held = false
 		f.src.hold--
 	}
+	f.items = nil
 }
 
-// passed returns the part of a live change that the backfill does not meet.
-func (f *inputFill) passed(c *change) *change {
+// met returns the part of a live change that the backfill does not meet.
+func (f *inputFill) met(c *change) *change {
 	if f.src != nil || f.waits || f.pos == nil {
 		return nil
 	}
@@ -224,31 +155,16 @@ func (e *Engine) canFill(j *job) bool {
 	if j.state != Backfilling || j.fill == nil || e.full() {
 		return false
 	}
-	if !j.fill.started {
+	if !j.fill.started || !j.fill.idle {
 		return true
 	}
-	waiting := false
 	for _, in := range j.inputs {
 		f := in.fill
-		switch {
-		case f == nil:
-		case f.isBehind():
-			waiting = true
-		case f.src != nil:
-			if f.feed.ready() {
-				return true
-			}
-			waiting = true
-		case f.waits:
-			if e.upstreamReady(in) {
-				return true
-			}
-			waiting = true
-		default:
+		if f != nil && !f.isBehind() && (f.src != nil && f.hungry && f.feed.ready() || f.src == nil && f.waits && e.upstreamReady(in)) {
 			return true
 		}
 	}
-	return !waiting
+	return false
 }
 
 // upstreamReady tells whether a stored input can be read.
@@ -265,10 +181,10 @@ func (e *Engine) upstreamReady(in *input) bool {
 	return j == nil || j.state == Running
 }
 
-// fillSome runs one chunk of each backfill that can go on.
+// fillSome gives each backfill that can go on about the time of a chunk.
 func (e *Engine) fillSome() {
 	for _, j := range e.filling {
-		if e.canFill(j) {
+		for start := time.Now(); e.canFill(j) && time.Since(start) < chunkGoal*time.Millisecond/2; {
 			e.fillChunk(j)
 		}
 	}
@@ -282,24 +198,22 @@ type chunk struct {
 	last bool // the input is read
 	read int64
 
-	taken *feed               // where it came from, if from a source
-	at    connector.Positions // of that source, behind it
-	after func()              // to do when the chunk is done
-}
-
-// undo puts back what was taken.
-func (p *chunk) undo() {
-	if p.taken != nil {
-		p.taken.unget()
-	}
+	arrived bool   // a source's rows up to its next cut are all there
+	after   func() // to do when the chunk is done
 }
 
 // fillChunk runs the job alone over a piece of its history. A chunk that outgrows
 // the memory, or takes long, is undone and made smaller.
 func (e *Engine) fillChunk(j *job) {
 	start := time.Now()
+	e.turnRounds(j)
+	epoch, err := j.nextCut()
+	if err != nil {
+		e.fail(j, err)
+		return
+	}
 	var parts []*chunk
-	whole := true
+	whole, work, arrived := epoch == 0, !j.fill.started, true
 	for _, in := range j.inputs {
 		if in.fill == nil {
 			continue
@@ -308,7 +222,7 @@ func (e *Engine) fillChunk(j *job) {
 			whole = false
 			continue
 		}
-		p, err := e.readChunk(j, in.fill)
+		p, err := e.readChunk(j, in.fill, epoch)
 		if err != nil {
 			e.fail(j, err)
 			return
@@ -318,8 +232,18 @@ func (e *Engine) fillChunk(j *job) {
 			continue
 		}
 		whole = whole && p.last
+		work = work || p.c.rows > 0 || p.after != nil || p.last && p.f.src == nil
+		if c := p.f.cut; c != nil && c.epoch == epoch {
+			arrived = arrived && p.arrived
+		}
 		parts = append(parts, p)
 	}
+	arrived = arrived && epoch != 0
+	if !whole && !arrived && !work {
+		j.fill.idle = !e.turnRounds(j)
+		return
+	}
+	j.fill.idle = false
 	rows := 0
 	for _, p := range parts {
 		rows = max(rows, p.c.rows)
@@ -334,20 +258,24 @@ func (e *Engine) fillChunk(j *job) {
 				return err
 			}
 		}
-		if whole {
+		switch {
+		case whole:
 			// From here on the job decides as all others do which rows are late.
 			for _, in := range j.inputs {
 				j.advance(in, e.inputWatermark(j, in))
 			}
 			j.advanceClock(ctx.Now)
+		case arrived:
+			for _, p := range parts {
+				if c := p.f.cut; c != nil && c.epoch == epoch {
+					j.advance(p.f.in, j.delayed(c.wm))
+				}
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		for _, p := range parts {
-			p.undo()
-		}
-		e.chunkFailed(j, parts, rows, err)
+		e.chunkFailed(j, rows, err)
 		return
 	}
 	j.commit()
@@ -361,8 +289,11 @@ func (e *Engine) fillChunk(j *job) {
 		if p.after != nil {
 			p.after()
 		}
-		if p.last {
-			p.f.close()
+		if arrived && p.f.cut != nil && p.f.cut.epoch == epoch {
+			p.f.passed = epoch
+			p.f.cut = nil
+		}
+		if p.last && p.f.src == nil {
 			p.f.in.fill = nil
 		}
 	}
@@ -403,7 +334,7 @@ func (f *fill) fit(ms int64, small bool) {
 
 // chunkFailed ends the job whose chunk could not be done, or makes the next one
 // smaller. The chunk was undone.
-func (e *Engine) chunkFailed(j *job, parts []*chunk, rows int, err error) {
+func (e *Engine) chunkFailed(j *job, rows int, err error) {
 	s, ok := err.(*stop)
 	if !ok || s.kind == stopJob {
 		e.endPart(j, err)
@@ -418,14 +349,6 @@ func (e *Engine) chunkFailed(j *job, parts []*chunk, rows int, err error) {
 		j.fill.rows = max(1, min(j.fill.rows, rows)/2)
 	case stopSlow:
 		j.fill.rows = max(1, rows/50)
-	default: // the engine ends
-		return
-	}
-	for _, p := range parts {
-		if f := p.f; f.src != nil && f.feed.larger(j.fill.rows) {
-			e.fetchRows.Store(int64(j.fill.rows))
-			f.reopen(e)
-		}
 	}
 }
 
@@ -445,9 +368,9 @@ func (e *Engine) pending(id uint64, c *change) {
 }
 
 // readChunk reads the next piece of an input; nil: there is none at the moment.
-func (e *Engine) readChunk(j *job, f *inputFill) (*chunk, error) {
+func (e *Engine) readChunk(j *job, f *inputFill, epoch uint64) (*chunk, error) {
 	if f.src != nil {
-		return e.readSourceChunk(j, f)
+		return e.readSourceChunk(j, f, epoch)
 	}
 	if f.waits {
 		if !e.upstreamReady(f.in) {
@@ -498,67 +421,6 @@ func (e *Engine) readChunk(j *job, f *inputFill) (*chunk, error) {
 	}
 	flush()
 	return p, rel.err()
-}
-
-// readSourceChunk takes what the second reader of a source has, and ends the
-// round when it has everything.
-func (e *Engine) readSourceChunk(j *job, f *inputFill) (*chunk, error) {
-	if !f.feed.ready() {
-		return nil, nil
-	}
-	items, end, err := f.feed.take(j.fill.rows)
-	if err != nil {
-		return nil, err
-	}
-	p := &chunk{f: f, c: &change{}, taken: f.feed}
-	var resets []fetched
-	at := f.at.Clone()
-	for _, it := range items {
-		if it.reset != "" && j.replays != nil {
-			return nil, errHistoryGone(f.src.obj, it.part, it.reset)
-		}
-		if it.reset != "" {
-			resets = append(resets, it)
-		}
-		if !it.started {
-			at[it.part] = it.next
-		}
-		if it, err = f.src.without(it); err != nil {
-			return nil, err
-		}
-		p.c.add(f.src.stamp(it.batch, e.clock.now()))
-		p.read += int64(it.rows + len(it.dead))
-	}
-	left := int64(-1)
-	if end {
-		left = gap(f.until, f.src.positions())
-		p.last = left == 0
-	}
-	p.after = func() {
-		f.at = at
-		for _, it := range resets {
-			j.notices = append(j.notices, Notice{"NOTICE", sqlerr.New("00000",
-				"source %q: history is gone: partition %d: %s", f.src.obj.Name, it.part, it.reset)})
-		}
-		if left <= 0 {
-			return
-		}
-		f.round++
-		if !f.held && (left <= joinGap || f.round >= joinRounds) {
-			f.held = true
-			f.src.hold++
-		}
-		from := f.until
-		f.feed.close()
-		f.open(e, from)
-	}
-	return p, nil
-}
-
-// reopen reads anew from where the backfill stands, in smaller pieces.
-func (f *inputFill) reopen(e *Engine) {
-	f.feed.close()
-	f.read(e, f.at.Clone())
 }
 
 // takeNotices returns what the backfill has to say to its client, once.

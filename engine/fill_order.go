@@ -43,7 +43,7 @@ func (f *inputFill) waitsFor(in *input) bool {
 
 // isBehind tells whether an input that f waits for is still read.
 func (f *inputFill) isBehind() bool {
-	return slices.ContainsFunc(f.behind, func(in *input) bool { return in.fill != nil })
+	return slices.ContainsFunc(f.behind, func(in *input) bool { return in.fill != nil && !in.fill.reached })
 }
 
 func relationsOf(n *plan.Node) []uint64 {

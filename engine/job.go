@@ -173,7 +173,11 @@ func (j *job) push(in *input, c *change) error {
 // inputWatermark is the watermark of an input as the job has it: as late as the
 // job's allowed lateness.
 func (e *Engine) inputWatermark(j *job, in *input) int64 {
-	wm := e.watermark(in.relation)
+	return j.delayed(e.watermark(in.relation))
+}
+
+// delayed is an input's watermark as late as the job's allowed lateness.
+func (j *job) delayed(wm int64) int64 {
 	if wm == exec.NoWatermark || wm == math.MaxInt64 {
 		return wm
 	}

@@ -41,6 +41,7 @@ func (e *Engine) recover(ctx context.Context) (err error) {
 	if err := e.checkLog(m.Log); err != nil {
 		return err
 	}
+	e.lateEpoch = e.epoch // whether a row came behind is not known: the last entries stay
 	e.clock.restore(m.Clock, m.Manual)
 	e.drops = append(e.drops, m.Replays...)
 	e.meta = m
@@ -200,6 +201,7 @@ func (e *Engine) restoreSource(o *catalog.Object) {
 			s.dead = d
 		}
 	}
+	e.newCuts(s)
 	e.sources[o.ID] = s
 }
 

@@ -27,9 +27,10 @@ type source struct {
 
 	parts map[int32]*partition // nil: it was never read
 	wm    int64
-	feed  *feed // the live reader; nil: no job reads the source
-	hold  int   // jobs that join it: nothing is cut meanwhile
-	ended bool  // a bounded source was read to its end
+	cuts  *cutLog // nil: it has no watermark
+	feed  *feed   // the live reader; nil: no job reads the source
+	hold  int     // jobs that join it: nothing is cut meanwhile
+	ended bool    // a bounded source was read to its end
 
 	moved       int64 // since when wm stands, on the engine's clock
 	idleTimeout int64 // µs
@@ -206,11 +207,13 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 		return 0
 	}
 	var held []*source
+	news := &cutNews{}
 	for _, id := range slices.Sorted(maps.Keys(e.sources)) {
 		s := e.sources[id]
 		if s.feed == nil || s.hold > 0 {
 			continue
 		}
+		wm := s.wm
 		var allowed func(*fetched) bool
 		d := e.drift(s, now)
 		if d != nil {
@@ -233,11 +236,15 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 			}
 			if it.reset != "" && it.next < x.next {
 				x.first = 0 // another log has taken its place
+				if s.cuts != nil {
+					news.restart(s, wm)
+				}
 			}
 			x.next = it.next
 			c.add(s.stamp(it.batch, now))
 			dead = append(dead, it.dead...)
 			s.observe(x, &it, now)
+			news.behind = news.behind || s.cuts != nil && it.rows > 0 && it.minTime < wm
 			if it.reset != "" {
 				e.opts.Log.Warn("the position of a source jumped", "source", s.obj.Name, "partition", it.part, "why", it.reset)
 			}
@@ -261,12 +268,16 @@ func (e *Engine) cut(a *attempt, rows int) (most int) {
 			a.after = append(a.after, func() { e.sourceFailed(s, err) })
 		}
 		s.moveWatermark(now)
+		if end && s.cuts != nil {
+			s.wm, s.moved = math.MaxInt64, now // all that there ever was has come
+		}
 		if d != nil {
 			if d.keep(now, len(items)) {
 				held = append(held, s)
 			}
 		}
 	}
+	a.after = append(a.after, func() { e.recordCuts(news) })
 	for _, s := range held { // what the step did may let them go on
 		if least := min(s.slowest(), e.othersSlowest(s)); least != s.waits {
 			s.waits, e.tick = least, true

@@ -33,7 +33,7 @@ func (e *Engine) stepJob(a *attempt, j *job) *stop {
 		}
 		if c := a.changes[in.relation]; c != nil && c.rows > 0 {
 			if in.fill != nil {
-				c = in.fill.passed(c)
+				c = in.fill.met(c)
 			}
 			if c != nil && c.rows > 0 {
 				todo = append(todo, work{in, c})
