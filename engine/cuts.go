@@ -17,17 +17,19 @@ import (
 // later is led through its history along them, and decides as one did that was
 // there.
 //
-// Only steps after which some watermark moved have an entry, and an entry is
-// replaced by the next one when no row of the steps between them came behind the
-// watermark that its step began with. That changes no decision: the rows of these
+// Only steps after which some watermark moved have an entry. The last one gives way
+// to the next when no row came behind the watermark that its step began with, in
+// any step since the entry before it. That changes no decision: the rows of these
 // steps are now judged by an earlier watermark, but stood before the later one
-// already, so neither finds them late; and no row is left that would notice
-// whether something was closed a few steps earlier or later. Steps of all sources
-// count there, since a join closes by the least of their watermarks. For the same
-// reason an entry is made for every source of which something was taken since its
-// last one, whoever's watermark moved: so entries of several sources can be put
-// in the order of their epochs. Between two entries of a source lie either no
-// rows of the steps in which others have an entry, or none that is late.
+// already, so neither finds them late; and no late row is left to notice whether
+// something was closed some steps sooner.
+//
+// A join closes by the least of its watermarks, so what is late of one source
+// depends on the cuts of others. Hence "no row" is of all sources, and an entry is
+// made for every source of which something was taken since its last one, whoever's
+// watermark moved. So a late row lies before the first entry that anyone had at or
+// after its step, and behind all earlier ones: whoever takes the entries of several
+// sources in the order of their epochs judges it as its step did.
 
 // sourceCut is where a step left a source.
 type sourceCut struct {
@@ -42,6 +44,7 @@ type cutLog struct {
 	op   uint32
 	tree *state.Tree
 	last *sourceCut // nil: none
+	prev uint64     // the epoch of the entry before
 }
 
 // newCuts begins or, in a recovery, brings back the record of a source.
@@ -100,6 +103,8 @@ func (l *cutLog) add(c *sourceCut, replace bool) error {
 	err := l.change(func() {
 		if l.last != nil && (replace || l.last.epoch == c.epoch) {
 			l.tree.Add(l.last.key(), -1)
+		} else if l.last != nil {
+			l.prev = l.last.epoch
 		}
 		l.tree.Add(c.key(), 1)
 	})
@@ -168,7 +173,7 @@ func (l *cutLog) restart(epoch uint64, wm int64) error {
 			l.tree.Add(k, -1)
 		}
 	})
-	l.last = nil
+	l.last, l.prev = nil, 0
 	if err == nil && wm != exec.NoWatermark {
 		err = l.add(&sourceCut{epoch: epoch, wm: wm}, false)
 	}
@@ -217,7 +222,7 @@ func (e *Engine) recordCuts(n *cutNews) {
 		if last != nil && last.wm == s.wm && maps.Equal(last.at, at) {
 			continue
 		}
-		if err := s.cuts.add(&sourceCut{epoch: epoch, wm: s.wm, at: at}, last != nil && e.lateEpoch <= last.epoch); err != nil {
+		if err := s.cuts.add(&sourceCut{epoch: epoch, wm: s.wm, at: at}, last != nil && e.lateEpoch <= s.cuts.prev); err != nil {
 			e.lose(err)
 		}
 		e.grown++
