@@ -335,14 +335,6 @@ func sameAt(a, b connector.Positions) bool {
 	return len(a) == len(b)
 }
 
-// offset is the offset of a row.
-func (x *fetched) offset(i int) int64 {
-	if x.offsets != nil {
-		return x.offsets[i]
-	}
-	return x.next - int64(x.rows) + int64(i)
-}
-
 // between is the rows from lo to before hi.
 func (x *unpushed) between(hi int) *delta.Batch {
 	if x.lo == 0 && hi == x.rows {
