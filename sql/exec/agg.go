@@ -41,6 +41,7 @@ type agg struct {
 
 	keys    []int // input columns, those with several forms last
 	formed  int   // how many of keys have one form
+	keyN    int   // all keys but the window's, of an aggregate of panes
 	outKeys []int // for each of keys, its output column
 	calls   []*call
 	accs    []acc
@@ -59,6 +60,7 @@ type agg struct {
 	emitted emission
 
 	aggTime
+	panes *aggPanes // nil: groups are not panes
 }
 
 const (
@@ -91,8 +93,12 @@ func errUnmatched(n *plan.Node) error {
 func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 	in := n.Inputs[0]
 	a := &agg{n: n, in: in.Out, b: b, appendOnly: in.AppendOnly || b.opts.Batch}
+	fused := b.panes[n.ID]
 	for _, forms := range []bool{false, true} {
 		for i, k := range n.Keys {
+			if fused != nil && fused.winKeys[i] != paneNone {
+				continue
+			}
 			if manyForms(in.Out[k].Type) == forms {
 				a.keys = append(a.keys, k)
 				a.outKeys = append(a.outKeys, i)
@@ -101,6 +107,10 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		if !forms {
 			a.formed = len(a.keys)
 		}
+	}
+	a.keyN = len(a.keys)
+	if fused != nil {
+		a.initPanes(fused)
 	}
 	for i := range n.Aggs {
 		c := &call{AggCall: n.Aggs[i], in: true}
@@ -138,8 +148,8 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 		a.accs = append(a.accs, c.acc)
 	}
-	if a.formed < len(a.keys) {
-		a.accs = append(a.accs, &extreme{a: a, num: len(a.calls), enc: rowEncoding{args: a.keys[a.formed:]}, typ: a.in})
+	if a.formed < a.keyN {
+		a.accs = append(a.accs, &extreme{a: a, num: len(a.calls), enc: rowEncoding{args: a.keys[a.formed:a.keyN]}, typ: a.in})
 	}
 	for _, x := range a.accs {
 		if s, ok := inner(x).(slotted); ok {
@@ -223,7 +233,9 @@ func (a *agg) Apply(_ int, b *delta.Batch, _ Emit) error {
 		}
 	} else {
 		a.enc.Encode(a.keyCols, b.N)
-		if len(a.keys) > a.formed {
+		if a.panes != nil {
+			a.groupPanes(b)
+		} else if len(a.keys) > a.formed {
 			a.regroup(b)
 		}
 		a.rows = a.t.Lookup(a.enc.Buf, a.enc.Off, true, a.rows[:0])
@@ -400,7 +412,11 @@ func (a *agg) Finish(out Emit) error {
 		return err
 	}
 	if a.final {
-		if err := a.holdChanges(); err != nil {
+		hold := a.holdChanges
+		if a.panes != nil {
+			hold = a.holdPanes
+		}
+		if err := hold(); err != nil {
 			return err
 		}
 		return a.t.Err()
@@ -414,6 +430,9 @@ func (a *agg) Finish(out Emit) error {
 // Commit ends a step.
 func (a *agg) Commit() {
 	a.commitTime()
+	if a.panes != nil {
+		a.panes.moved = false
+	}
 	if a.closing {
 		a.close.commit()
 	}
@@ -432,5 +451,9 @@ func (a *agg) Rollback() {
 
 // Held returns the memory of open groups and of what closes groups, about.
 func (a *agg) Held() int64 {
-	return int64(len(a.openRows))*int64(64*len(a.slots)+8) + int64(a.close.hints)*16
+	held := int64(0)
+	if a.panes != nil {
+		held = a.panes.held
+	}
+	return int64(len(a.openRows))*int64(64*len(a.slots)+8) + int64(a.close.hints)*16 + held
 }

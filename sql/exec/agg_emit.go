@@ -146,15 +146,9 @@ func (a *agg) answers(e *emission) (*delta.Batch, error) {
 			slot++
 		}
 		if i == len(a.calls) {
-			// The forms of the last keys.
 			for _, gs := range []*entrySet{&e.was, &e.now} {
-				for _, s := range gs.slot {
-					for _, k := range a.outKeys[a.formed:] {
-						var err error
-						if s, err = DecodeCell(s, b.Cols[k], false); err != nil {
-							return nil, err
-						}
-					}
+				if err := a.formColumns(gs, b.Cols); err != nil {
+					return nil, err
 				}
 			}
 			continue
@@ -168,6 +162,19 @@ func (a *agg) answers(e *emission) (*delta.Batch, error) {
 		}
 	}
 	return b, nil
+}
+
+// formColumns decodes the forms of the keys that have several.
+func (a *agg) formColumns(gs *entrySet, cols []*delta.Vec) error {
+	for _, s := range gs.slot {
+		for _, k := range a.outKeys[a.formed:a.keyN] {
+			var err error
+			if s, err = DecodeCell(s, cols[k], false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // keyColumns decodes the keys that have one form.

@@ -93,6 +93,9 @@ func (a *agg) emitFinal(out Emit) error {
 
 // NextClose returns the watermark at which a group is closed next.
 func (a *agg) NextClose() int64 {
+	if a.panes != nil {
+		return a.nextWindow()
+	}
 	if a.final {
 		return a.nextOf(&a.finalIdx)
 	}

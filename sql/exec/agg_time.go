@@ -163,6 +163,10 @@ func (g *groupTime) initTime(n *plan.Node, b *builder, keys []int) {
 func (a *agg) initTime() error {
 	a.groupTime.initTime(a.n, a.b, a.keys)
 	a.final = a.n.Final && !a.b.opts.Batch
+	if a.panes != nil { // the window hands out what is late
+		a.closing, a.timeCol = false, -1
+		return nil
+	}
 	if a.final && !a.closing {
 		return sqlerr.New(sqlerr.Internal, "operator %d: the watermark closes no group of a final aggregate", a.n.ID)
 	}
@@ -218,7 +222,9 @@ func (a *agg) openTime(worker int) {
 	if a.folding {
 		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
 	}
-	if a.final {
+	if a.panes != nil {
+		a.openPanes(worker)
+	} else if a.final {
 		a.finalIdx.init(a.b.tree(a.n, aggClose, worker))
 	}
 }
@@ -357,10 +363,17 @@ func (a *agg) foldAdd(row int32, b *delta.Batch, i int, w int64) {
 // Advance closes and folds what the watermark has passed.
 func (a *agg) Advance(wm []int64, out Emit) (int64, error) {
 	w := inputTime(a.n, wm)
-	if w <= a.wm || a.timeCol < 0 {
+	if w <= a.wm || a.timeCol < 0 && a.panes == nil {
 		return w, nil
 	}
+	was := a.wm
 	a.wm = w
+	if a.panes != nil {
+		if err := a.emitWindows(was, w, out); err != nil {
+			return w, err
+		}
+		return w, a.t.Err()
+	}
 	if a.folding {
 		if err := a.foldIdx.take(a.limit(), a.foldGroup); err != nil {
 			return w, err
@@ -459,7 +472,11 @@ func (a *agg) rollbackTime() {
 	if a.folding {
 		a.foldIdx.forget()
 	}
-	if a.final {
+	if a.panes != nil {
+		if a.panes.idx.forget(); a.panes.moved {
+			a.dropRuns()
+		}
+	} else if a.final {
 		a.finalIdx.forget()
 	}
 }
@@ -470,7 +487,9 @@ func (a *agg) Restore(wm []int64) {
 	if a.folding {
 		a.foldIdx.forget()
 	}
-	if a.final {
+	if a.panes != nil {
+		a.dropRuns()
+	} else if a.final {
 		a.finalIdx.forget()
 	}
 }

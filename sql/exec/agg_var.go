@@ -183,23 +183,24 @@ func (a *varAcc) load(b []byte) error {
 	return nil
 }
 
-func (a *varAcc) save(i int, dst []byte) ([]byte, error) {
-	m := a.open[i]
+func (a *varAcc) save(i int, dst []byte) ([]byte, error) { return a.encode(a.open[i], dst), nil }
+
+func (a *varAcc) encode(m *moments, dst []byte) []byte {
 	if a.float {
 		x, xx := m.x.encode(nil), m.xx.encode(nil)
 		if len(x) == 0 && len(xx) == 0 {
-			return dst, nil
+			return dst
 		}
 		// Both must be there to be told apart.
-		return m.xx.encodeFull(m.x.encodeFull(dst)), nil
+		return m.xx.encodeFull(m.x.encodeFull(dst))
 	}
 	x := m.nx.encode(nil)
 	xx := m.nxx.encode(nil)
 	if len(x)+len(xx) == 0 {
-		return dst, nil
+		return dst
 	}
 	dst = appendVarint(dst, int64(len(x)))
-	return append(append(dst, x...), xx...), nil
+	return append(append(dst, x...), xx...)
 }
 
 func (a *varAcc) reset() { clear(a.open); a.open = a.open[:0] }

@@ -81,6 +81,7 @@ func Build(root *plan.Node, o Options) (d *Dataflow, err error) {
 		return nil, err
 	}
 	b := &builder{opts: o, d: d, step: &d.step}
+	b.findPanes()
 	for id := range o.Workers {
 		if err := d.addWorker(b, id); err != nil {
 			return nil, err

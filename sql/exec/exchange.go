@@ -11,6 +11,7 @@ import (
 // level.
 type exchange struct {
 	n      *plan.Node
+	keyAt  []int
 	w      *worker
 	outbox [][]*delta.Batch // by target
 	keys   Keys
@@ -25,7 +26,10 @@ func newExchange(n *plan.Node, b *builder, _ int) (Operator, error) {
 	if b.opts.Workers == 1 {
 		return &pass{n: n}, nil
 	}
-	e := &exchange{n: n, w: b.cur.w, outbox: make([][]*delta.Batch, b.opts.Workers), sel: make([][]int32, b.opts.Workers)}
+	e := &exchange{n: n, keyAt: n.Keys, w: b.cur.w, outbox: make([][]*delta.Batch, b.opts.Workers), sel: make([][]int32, b.opts.Workers)}
+	if f := b.panes[n.ID]; f != nil {
+		e.keyAt = f.exchanges[n.ID]
+	}
 	for g := range e.owner {
 		e.owner[g] = uint8(GroupOwner(byte(g), b.opts.Workers))
 	}
@@ -33,10 +37,10 @@ func newExchange(n *plan.Node, b *builder, _ int) (Operator, error) {
 }
 
 func (e *exchange) Apply(_ int, b *delta.Batch, _ Emit) error {
-	if len(e.n.Keys) == 0 {
+	if len(e.keyAt) == 0 {
 		return e.post(0, b)
 	}
-	e.cols = pick(e.cols, b, e.n.Keys)
+	e.cols = pick(e.cols, b, e.keyAt)
 	e.keys.Encode(e.cols, b.N)
 	for t := range e.sel {
 		e.sel[t] = e.sel[t][:0]

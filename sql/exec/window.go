@@ -27,7 +27,8 @@ type window struct {
 	bytes int
 	used  []bool // columns of the output that are read
 
-	late windowLate
+	late  windowLate
+	paned bool // see paneFusion
 }
 
 var (
@@ -61,7 +62,10 @@ func newWindow(n *plan.Node, b *builder, worker int) (Operator, error) {
 	default:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "window %q is not supported", s.Kind)
 	}
-	w := &window{n: n, spec: *s, panes: newPanes(n, b), used: b.usedColumns(n)}
+	w := &window{n: n, spec: *s, used: b.usedColumns(n), paned: b.panes[n.ID] != nil}
+	if !w.paned {
+		w.panes = newPanes(n, b)
+	}
 	w.initLate(b)
 	return w, nil
 }
@@ -119,6 +123,13 @@ func (w *window) assign(b *delta.Batch, i int, weight int64, out Emit) error {
 	if times.Null(i) || !inWindows(t, size) {
 		return nil
 	}
+	if w.paned {
+		g := gridOf(&w.spec)
+		if s := floorTo(t, g.slide, g.offset); g.last(s) > closed {
+			w.add(i, weight, s, s+g.slide)
+		}
+		return nil
+	}
 	switch w.spec.Kind {
 	case "tumble":
 		if s := floorTo(t, size, w.spec.Offset); s+size > closed {
@@ -151,7 +162,7 @@ func (w *window) add(i int, weight, from, end int64) {
 	w.w = append(w.w, weight)
 	w.from = append(w.from, from)
 	w.end = append(w.end, end)
-	if w.spec.Kind != "tumble" {
+	if w.spec.Kind != "tumble" && !w.paned {
 		w.bytes += textBytes(w.text, int32(i))
 	}
 }
@@ -190,7 +201,7 @@ func (w *window) flush(b *delta.Batch, out Emit) error {
 		if o.W = nil; !allOnes(w.w) {
 			o.W = append([]int64{}, w.w...)
 		}
-	case n == b.N && w.spec.Kind == "tumble":
+	case n == b.N && (w.spec.Kind == "tumble" || w.paned):
 		o.Cols = append(o.Cols, b.Cols...)
 	default:
 		for c, v := range b.Cols {
