@@ -82,6 +82,9 @@ func (e *Engine) addIndex(ctx context.Context, o *catalog.Object) error {
 	}
 	e.assign(o)
 	a := newArrangement(o, o.Keys, len(r.types))
+	if o.Unique {
+		a.part(r.types)
+	}
 	e.attach(a)
 	a.tree.Begin()
 	err := r.fillIndex(a, func() error {

@@ -188,6 +188,9 @@ func (x *writeRun) conflict(a *arrangement, b *delta.Batch, i int) (*delta.Batch
 	if l.none { // NULLs are distinct
 		return nil, nil
 	}
+	if a.parted && !a.tree.MayHave(l.prefix) {
+		return nil, nil
+	}
 	cur := a.tree.Cursor()
 	for ok := cur.Seek(l.prefix); ok && bytes.HasPrefix(cur.Key(), l.prefix); ok = cur.Next() {
 		if m, err := l.match(x.rel.types, a.order, cur.Key()); err != nil {

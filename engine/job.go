@@ -164,10 +164,25 @@ func (j *job) push(in *input, c *change) error {
 			if err := j.df.Push(n, project(b, n.Columns)); err != nil {
 				return err
 			}
+			j.relieve()
 		}
 		j.rowsIn += int64(b.N)
 	}
 	return nil
+}
+
+var relieveAll bool // tests have all that is clean evicted in the middle of steps
+
+// relieve evicts what was read back in the middle of a step, while no operator is
+// at work: a step may ask for more than fits.
+func (j *job) relieve() {
+	for _, t := range j.tables.tables {
+		if relieveAll {
+			t.Evict(1 << 40)
+		} else if n := t.ReadBack(); n > max(j.budget.limit/8, 1<<20) {
+			t.Evict(n)
+		}
+	}
 }
 
 // inputWatermark is the watermark of an input as the job has it: as late as the

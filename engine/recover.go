@@ -155,6 +155,9 @@ func (e *Engine) restoreRelation(o *catalog.Object) {
 	case o.Kind == catalog.Index:
 		if r := e.relations[o.On]; r != nil {
 			a := newArrangement(o, o.Keys, len(r.types))
+			if o.Unique {
+				a.part(r.types)
+			}
 			e.attach(a)
 			r.index = append(r.index, a)
 		}

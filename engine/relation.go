@@ -36,6 +36,33 @@ type arrangement struct {
 	keys  int // that many of order are what the arrangement is by
 	op    uint32
 	tree  *state.Tree
+	// parted: what the tree keeps of evicted rows are their first keys columns, which
+	// no two rows share.
+	parted bool
+}
+
+// part has the tree tell evicted rows apart by their key alone, so that asking for
+// a key that is not there costs no read.
+func (a *arrangement) part(ts []types.Type) {
+	keys := a.order[:a.keys]
+	for _, c := range keys {
+		if t := ts[c].ID; t == types.Numeric || t == types.Interval { // equal values have several encodings
+			return
+		}
+	}
+	if a.parted = a.keys > 0; !a.parted {
+		return
+	}
+	a.tree.FilterBy(func(key []byte) int {
+		rest := key
+		for _, c := range keys {
+			var err error
+			if rest, err = exec.SkipCell(rest, ts[c]); err != nil {
+				return len(key)
+			}
+		}
+		return len(key) - len(rest)
+	})
 }
 
 // relOp is the state operator of a relation's own rows; those of a view's plan
@@ -65,6 +92,9 @@ func newRelation(o *catalog.Object) *relation {
 		keys = []int{t} // not a key: the order in which rows expire
 	}
 	r.main = newArrangement(o, keys, len(o.Columns))
+	if len(o.PrimaryKey) > 0 {
+		r.main.part(r.types)
+	}
 	if o.Kind == catalog.Table && o.Watermark != nil {
 		r.marker = newMarker(o.Watermark)
 		if d, err := durationOption(o.Options, optIdleTimeout, -1); err == nil && d >= 0 {

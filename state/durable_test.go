@@ -465,3 +465,107 @@ func TestNetChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestNewKeys: keys that were never there are put into a tree that lies on disk
+// without reading its pages, and asked for without a read.
+func TestNewKeys(t *testing.T) {
+	const n = 40000
+	for _, restart := range []bool{false, true} {
+		d := &treeDisk{}
+		tr := NewTree()
+		tr.FilterBy(func(key []byte) int { return min(len(key), 8) })
+		tr.Load(d, nil, nil, 0)
+		for i := range n {
+			tr.Add(fmt.Appendf(nil, "%08d some more of it", 2*i), 1)
+		}
+		save := func() {
+			var b batch
+			c := tr.Capture()
+			c.Write(&b)
+			d.commit(&b)
+			c.Done(true)
+		}
+		save()
+		full := tr.Bytes()
+		if restart {
+			tr = NewTree()
+			tr.Load(d, nil, nil, n)
+		} else {
+			tr.Evict(full - 9*n)
+			if b := tr.Bytes(); b > 9*n || b < 3*n {
+				t.Errorf("%d bytes for %d keys on disk", b, n)
+			}
+		}
+		d.reads.Store(0)
+		rng := rand.New(rand.NewPCG(1, 1))
+		asked, denied := 0, 0
+		tr.Begin()
+		for i := range 2000 {
+			key := fmt.Appendf(nil, "%08d and more", 2*rng.IntN(n)+1)
+			if w := tr.Get(key); w > 0 != (w == 1) {
+				t.Fatal(w)
+			}
+			if tr.Add(key, 1); i%20 == 0 {
+				tr.Add(key, -1)
+			}
+			asked += 2
+			if !restart {
+				for range 10 {
+					if !tr.MayHave(fmt.Appendf(nil, "%08d", 2*rng.IntN(n)+1)) {
+						denied++
+					}
+				}
+				if !tr.MayHave(fmt.Appendf(nil, "%08d", 2*rng.IntN(n))) {
+					t.Fatal("a key is denied")
+				}
+			}
+		}
+		tr.Commit()
+		check(t, tr)
+		if r := d.reads.Load(); restart && r > 10*2*2000 || !restart && r > 2000 {
+			t.Errorf("restart %v: %d entries read for %d questions", restart, r, asked)
+		}
+		if !restart && denied < 15000 {
+			t.Errorf("only %d denied", denied)
+		}
+		save()
+		tr.Evict(tr.Bytes() - 12*n)
+		check(t, tr)
+		if b := tr.Bytes(); b > 12*n {
+			t.Errorf("restart %v: %d bytes after all, of %d", restart, b, full)
+		}
+		m := d.weights(t)
+		same(t, tr, m, rng, func() string { return fmt.Sprintf("%08d", rng.IntN(2*n)) })
+	}
+}
+
+// BenchmarkNewKeys adds keys that were never there to a tree that lies on disk.
+func BenchmarkNewKeys(b *testing.B) {
+	const n = 1 << 20
+	d := &treeDisk{}
+	tr := NewTree()
+	tr.Load(d, nil, nil, 0)
+	key := func(i int) []byte { return fmt.Appendf(nil, "%016x some more", uint64(i)*0x9e3779b97f4a7c15) }
+	es := make([]treeEntry, 0, n)
+	for i := range n {
+		tr.Add(key(i), 1)
+	}
+	c := tr.Cursor()
+	for c.Next() {
+		es = append(es, treeEntry{string(c.Key()), "\x02"})
+	}
+	cp := tr.Capture()
+	d.v.Store(&es)
+	cp.Done(true)
+	tr.Evict(tr.Bytes() - 9*n)
+	b.ReportMetric(float64(tr.Bytes())/n, "B/evicted-key")
+	b.ResetTimer()
+	d.reads.Store(0)
+	at := n
+	for range b.N {
+		tr.Add(key(at), 1)
+		at++
+	}
+	b.ReportMetric(float64(d.reads.Load())/float64(b.N), "entries-read/op")
+	b.ReportMetric(float64(tr.Bytes())/float64(b.N), "B/op-resident")
+}

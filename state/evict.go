@@ -1,6 +1,9 @@
 package state
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Evict replaces leaves that the durable state has as they are by stubs, until
 // about n bytes are free, and returns the bytes freed. It goes round the tree as
@@ -11,6 +14,7 @@ func (t *Tree) Evict(n int64) int64 {
 		return 0
 	}
 	before := t.bytes
+	t.back = 0
 	defer func() { t.begun += t.bytes - before }()
 	if t.root.isLeaf() {
 		if len(t.root.ws) > 0 && t.root.mod <= t.durable && (t.root.gen == t.gen || t.pins.Load() == 0) {
@@ -21,14 +25,17 @@ func (t *Tree) Evict(n int64) int64 {
 	}
 	t.edits++
 	t.kept = 0
-	// Twice round, for the first may find every leaf used, and from the middle.
-	for range 3 {
+	// Twice round, for the first may find every leaf used, and from the middle. Then
+	// the filters have to go.
+	for round := range 4 {
+		t.squeeze = round == 3
 		t.root = t.sweep(t.root, t.hand, before-n)
 		if t.bytes <= before-n {
 			break
 		}
 		t.hand = nil
 	}
+	t.squeeze = false
 	t.mendRoot()
 	return max(0, before-t.bytes) // a page copied for a snapshot's sake has more room
 }
@@ -64,51 +71,126 @@ func (t *Tree) sweep(n *node, from []byte, want int64) *node {
 	return t.fold(n)
 }
 
-// fold makes the children of n one stub, where they are stubs or clean leaves too
-// small for one of their own, and no key has left the tree between them that the
+// fold makes one stub of children of n in a row that are stubs, or clean leaves too
+// small for one of their own, where no key has left the tree between them that the
 // durable state may still have. The tree's height stays as it is, and so does n.
 func (t *Tree) fold(n *node) *node {
-	last := len(n.kids) - 1
-	if last < 1 || n.mod > t.durable {
+	if n.mod > t.durable {
 		return n
 	}
-	for _, k := range n.kids {
-		if k.kids != nil || !k.stub && (k.hot || k.mod > t.durable || k.size() > pageLow) {
-			return n
+	for i := 0; i < len(n.kids)-1; i++ {
+		hs := t.hashes[:0]
+		j, known := i, 0 // 1: the stubs have filters, -1: they have none
+		for ; j < len(n.kids); j++ {
+			k := n.kids[j]
+			if !k.stub {
+				if k.kids != nil || len(k.ends) == 0 || k.hot || k.mod > t.durable || k.size() > pageLow {
+					break
+				}
+				if known >= 0 && len(hs)+len(k.ends) > mostHashes && !t.squeeze {
+					break
+				}
+				hs = t.appendHashes(hs, k)
+				continue
+			}
+			is := 1
+			if k.filter == nil || t.squeeze {
+				is = -1
+			}
+			if known == -is || is == 1 && len(hs)+k.filter.len() > mostHashes {
+				break
+			}
+			// Parts of one stub share a filter.
+			if known = is; is == 1 && (j == i || !sameFilter(n.kids[i:j], k.filter)) {
+				hs = k.filter.appendHashes(hs)
+			}
+		}
+		t.hashes = hs
+		if j-i < 2 || known >= 0 && !t.squeeze && !foldPays(n.kids[i:j], len(hs)) {
+			continue
+		}
+		n = t.own(n)
+		t.foldRun(n, i, j, known >= 0 && !t.squeeze, hs)
+	}
+	return n
+}
+
+// sameFilter tells whether one of the pages has filter f.
+func sameFilter(kids []*node, f *filter) bool {
+	for i := len(kids) - 1; i >= 0; i-- {
+		if kids[i].filter == f {
+			return true
 		}
 	}
-	n = t.own(n)
-	lo, hi, inf := n.kids[0].key(0), []byte(nil), false
-	if k := n.kids[last]; k.stub {
-		hi, inf = k.upper(), k.inf
+	return false
+}
+
+// foldPays tells whether one stub with a filter of so many hashes takes less than
+// the pages: a part of the stubs that share a filter does not let it go.
+func foldPays(kids []*node, hashes int) bool {
+	freed := int64(0)
+	for i, k := range kids {
+		freed += k.mem
+		if f := k.filter; f != nil && !sameFilter(kids[:i], f) {
+			n := 0
+			for _, o := range kids[i:] {
+				if o.filter == f {
+					n++
+				}
+			}
+			if n == f.refs {
+				freed += f.mem()
+			}
+		}
+	}
+	return freed > nodeSize+64+filterSize+3*int64(hashes)
+}
+
+// foldRun makes one stub of the children i to j-1 of n.
+func (t *Tree) foldRun(n *node, i, j int, filtered bool, hs []uint32) {
+	lo, hi, inf := n.kids[i].key(0), []byte(nil), false
+	if k := n.kids[j-1]; k.stub {
+		hi, inf = k.key(1), k.inf
 	} else {
 		hi = append(bytes.Clone(k.key(len(k.ends)-1)), 0)
 	}
 	s := newStub(t.gen, lo, hi, inf, false)
-	t.stubs++
-	for _, k := range n.kids {
-		t.bytes -= k.mem
+	if filtered {
+		s.filter = newFilter(hs)
+	}
+	t.addStub(s)
+	for _, k := range n.kids[i:j] {
 		if k.stub {
-			t.stubs--
+			t.dropStub(k)
+		} else {
+			t.bytes -= k.mem
 		}
 	}
-	t.bytes -= n.mem
-	*n = node{gen: n.gen, mod: n.mod, kids: []*node{s}}
+	n.kids[i] = s
+	n.kids = slices.Delete(n.kids, i+1, j)
+	for range j - i - 1 {
+		n.removeKey(i)
+	}
+	if len(n.kids) < cap(n.kids)/4 {
+		n.kids = append(make([]*node, 0, len(n.kids)), n.kids...)
+		n.arena = append(make([]byte, 0, len(n.arena)), n.arena...)
+		n.ends = append(make([]uint32, 0, len(n.ends)), n.ends...)
+		n.heads = append(make([]uint64, 0, len(n.heads)), n.heads...)
+	}
 	t.account(n)
-	t.account(s)
-	return n
 }
 
 // stubOf returns the stub for a clean leaf, or the leaf if that is no larger.
 func (t *Tree) stubOf(l *node) *node {
 	last := l.key(len(l.ends) - 1)
-	if nodeSize+int64(len(l.key(0))+len(last)+1+2*4) >= l.mem {
+	if nodeSize+filterSize+int64(len(l.key(0))+len(last)+1+2*4+3*len(l.ends)) >= l.mem {
 		return l
 	}
 	s := newStub(t.gen, l.key(0), append(bytes.Clone(last), 0), false, true)
+	t.hashes = t.appendHashes(t.hashes[:0], l)
+	s.filter = newFilter(t.hashes)
 	t.bytes -= l.mem
-	t.account(s)
-	t.stubs++
+	t.addStub(s)
 	if t.pins.Load() > 0 {
 		t.pinned += l.mem
 	}

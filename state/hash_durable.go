@@ -307,7 +307,9 @@ func (h *Hash) readBack(s *segment, p uint32, key []byte, x uint32) int32 {
 	h.live++
 	h.live0++
 	h.evicted--
-	h.begun += h.rowBytes(h.entry(row))
+	size := h.rowBytes(h.entry(row))
+	h.begun += size
+	h.back += size
 	return row
 }
 
@@ -326,6 +328,7 @@ func (h *Hash) Evict(n int64) int64 {
 	if h.reader == nil || n <= 0 {
 		return 0
 	}
+	h.back = 0
 	const pinned = flagDirty | flagCapturing
 	// A sample of the stamps tells how far back to go.
 	var ages []uint32

@@ -31,6 +31,7 @@ type preimages struct {
 	dead    []ref    // blocks to free if the step stays
 	deleted []int32
 	live0   int   // live at the start of the step
+	back    int64 // bytes read back since the last Evict
 	begun   int64 // bytes then, and what was read back or evicted since
 }
 
@@ -50,6 +51,9 @@ func (h *Hash) Begin() {
 
 // Grown implements [Table].
 func (h *Hash) Grown() int64 { return h.Bytes() - h.begun }
+
+// ReadBack implements [Table].
+func (h *Hash) ReadBack() int64 { return h.back }
 
 // Fail makes err the table's failure, if it has none: its owner's step fails.
 func (h *Hash) Fail(err error) { h.fail(err) }

@@ -58,6 +58,9 @@ type node struct {
 	heads []uint64 // eight bytes of each key behind pre, by which most searches are settled
 	ws    []int64
 	kids  []*node
+
+	filter *filter // of a stub; nil: nothing is known of its keys
+	cuts   uint8   // how often the stub was cut
 }
 
 func (n *node) isLeaf() bool { return n.kids == nil && !n.stub }

@@ -166,8 +166,8 @@ func (t *Tree) Load(r Reader, lo, hi []byte, n int) {
 	t.edits++
 	t.bytes -= t.root.mem
 	t.root = newStub(t.gen, lo, hi, hi == nil, false)
-	t.account(t.root)
-	t.len, t.stubs = n, 1
+	t.addStub(t.root)
+	t.len = n
 }
 
 func (t *Tree) fail(err error) {
@@ -194,22 +194,36 @@ func (t *Tree) load(n *node, i int, at []byte, back bool) bool {
 	}
 	t.loads++
 	was := t.bytes
-	defer func() { t.begun += t.bytes - was }()
+	defer func() {
+		t.begun += t.bytes - was
+		t.back += t.bytes - was
+	}()
 	var parts []*node
 	var seps [][]byte
+	rest := func(lo, hi []byte, inf bool) *node {
+		r := newStub(t.gen, lo, hi, inf, false)
+		r.filter, r.cuts = s.filter, s.cuts
+		return r
+	}
 	if bytes.Compare(s.lower(), p.lo) < 0 {
-		parts = append(parts, newStub(t.gen, s.lower(), p.lo, false, false))
+		parts = append(parts, rest(s.lower(), p.lo, false))
 	}
 	if len(p.leaf.ws) > 0 {
 		p.leaf.gen, p.leaf.hot = t.gen, true
 		parts, seps = append(parts, p.leaf), append(seps, p.lo)
 	}
 	if p.hi != nil && (s.inf || bytes.Compare(p.hi, s.upper()) < 0) {
-		parts = append(parts, newStub(t.gen, p.hi, s.upper(), s.inf, false))
+		parts = append(parts, rest(p.hi, s.key(1), s.inf))
 		seps = append(seps, p.hi)
 	}
-	t.bytes -= s.mem
-	t.stubs--
+	for _, part := range parts { // before s goes: they share its filter
+		if part.stub {
+			t.addStub(part)
+		} else {
+			t.account(part)
+		}
+	}
+	t.dropStub(s)
 	if len(parts) == 0 {
 		n.removeKid(i)
 		return true
@@ -219,10 +233,6 @@ func (t *Tree) load(n *node, i int, at []byte, back bool) bool {
 		seps = seps[1:]
 	}
 	for k, part := range parts {
-		if part.stub {
-			t.stubs++
-		}
-		t.account(part)
 		if k == 0 {
 			n.kids[i] = part
 			continue

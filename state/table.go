@@ -14,6 +14,8 @@ type Table interface {
 	// one: what was read back, and can be evicted again, does not count.
 	Grown() int64
 	Dirty() int64 // bytes, about, that the next Capture will have to write
+	// ReadBack is how many bytes were read back since the last Evict.
+	ReadBack() int64
 	// Capture pins, between two steps, what changed since the last Capture. It
 	// is cheap; the writing happens elsewhere, while steps go on.
 	Capture() Capture

@@ -38,10 +38,14 @@ type Tree struct {
 	failed  []*changelog // captures that are to be written again, oldest first
 	open    *capture
 
-	reader Reader
-	err    error
-	hand   []byte // where eviction goes on
-	begun  int64  // bytes when the step began, and what was read back or evicted since
+	reader  Reader
+	part    func(key []byte) int // see FilterBy
+	err     error
+	squeeze bool     // eviction lets filters go
+	hashes  []uint32 // scratch of eviction
+	hand    []byte   // where eviction goes on
+	back    int64    // bytes read back since the last Evict
+	begun   int64    // bytes when the step began, and what was read back or evicted since
 }
 
 var _ Table = (*Tree)(nil)
@@ -207,6 +211,10 @@ func (t *Tree) add(n *node, key []byte, w int64) (old, new int64, ok bool) {
 			i = t.beside(n, i, key)
 			break
 		}
+		if n.kids[i].mayCut() && t.absent(n.kids[i], key) {
+			i = t.cut(n, i, key)
+			break
+		}
 		if !t.load(n, i, key, false) {
 			return 0, 0, false
 		}
@@ -313,7 +321,7 @@ func (t *Tree) Get(key []byte) int64 {
 	for n := t.root; ; {
 		switch {
 		case n.stub:
-			if !n.holds(key) || !t.fault(key, key, false) {
+			if !n.holds(key) || t.absent(n, key) || !t.fault(key, key, false) {
 				return 0
 			}
 			n = t.root
@@ -350,6 +358,9 @@ func (t *Tree) Bytes() int64 {
 // Grown implements [Table].
 func (t *Tree) Grown() int64 { return t.Bytes() - t.begun }
 
+// ReadBack implements [Table].
+func (t *Tree) ReadBack() int64 { return t.back }
+
 // Pinned returns the bytes, at most, of pages that live for snapshots alone.
 func (t *Tree) Pinned() int64 {
 	if t.pins.Load() == 0 {
@@ -364,7 +375,7 @@ func (t *Tree) Kept() int64 {
 	if t.pins.Load() == 0 {
 		t.kept = 0
 	}
-	return t.kept / 3 // it went round three times
+	return t.kept / 4 // it went round up to four times
 }
 
 // Err is the first failure to read the durable state, or the first overflow of a

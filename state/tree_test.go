@@ -18,6 +18,7 @@ func check(t *testing.T, tr *Tree) {
 	t.Helper()
 	var count, stubs int
 	var mem int64
+	filters := map[*filter]int{}
 	depth := -1
 	var walk func(n *node, lo, hi []byte, d int, gen uint64)
 	walk = func(n *node, lo, hi []byte, d int, gen uint64) {
@@ -55,6 +56,9 @@ func check(t *testing.T, tr *Tree) {
 		}
 		if n.stub {
 			stubs++
+			if n.filter != nil {
+				filters[n.filter]++
+			}
 			if lo != nil && bytes.Compare(n.lower(), lo) < 0 || hi != nil && (n.inf || bytes.Compare(n.upper(), hi) > 0) {
 				t.Fatalf("stub [%q, %q) outside [%q, %q)", n.lower(), n.upper(), lo, hi)
 			}
@@ -99,6 +103,11 @@ func check(t *testing.T, tr *Tree) {
 		}
 	}
 	walk(tr.root, nil, nil, 0, tr.gen)
+	for f, n := range filters {
+		if mem += f.mem(); f.refs != n {
+			t.Fatalf("%d stubs have a filter, it says %d", n, f.refs)
+		}
+	}
 	if (stubs == 0 && count != tr.Len()) || count > tr.Len() || mem != tr.bytes || stubs != tr.stubs {
 		t.Fatalf("counted %d keys in %d bytes and %d stubs, tree says %d in %d and %d", count, mem, stubs, tr.Len(), tr.bytes, tr.stubs)
 	}
@@ -229,6 +238,11 @@ func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *tre
 		snaps[i].s.Release()
 		snaps = slices.Delete(snaps, i, i+1)
 	}
+	part := func(key []byte) int { return min(len(key), 6) }
+	if rng.IntN(2) == 0 {
+		part = nil
+	}
+	tr.FilterBy(part)
 	if d != nil {
 		tr.Load(src, nil, nil, 0)
 	}
@@ -272,7 +286,15 @@ func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *tre
 			before = nil
 		case r < 40:
 			check(t, tr)
-		case d == nil || before != nil:
+		case r < 44 && part != nil:
+			p := []byte(gen())
+			p = p[:part(p)]
+			for k := range m {
+				if strings.HasPrefix(k, string(p)) && part([]byte(k)) == len(p) && !tr.MayHave(p) {
+					t.Fatalf("the tree denies %q, it has %q", p, k)
+				}
+			}
+		case d == nil || before != nil && r >= 46:
 		case r < 46:
 			if freed, was := tr.Evict(int64(rng.IntN(60000))), tr.Bytes(); freed < 0 || was < 0 {
 				t.Fatalf("freed %d of %d", freed, was)
@@ -304,6 +326,7 @@ func modelRun(t *testing.T, rng *rand.Rand, gen func() string, steps int, d *tre
 				release(0)
 			}
 			tr = NewTree()
+			tr.FilterBy(part)
 			tr.Load(src, nil, nil, n)
 		}
 		if step%1500 == 0 {

@@ -210,15 +210,21 @@ type rowIter struct {
 
 	tail    []byte
 	cur     *state.Cursor // nil: in the tail
+	t       *state.Tree
 	key     []byte
+	at      []byte
 	started bool
 }
 
+// keepRead is how many bytes of a key's rows are kept in memory when they are read
+// back: a key may have more than fit.
+const keepRead = 4 << 20
+
 // start sets the iterator before the first row of entry id, whose key is key.
 func (it *rowIter) start(s *rowStore, id int32, key []byte) {
-	*it = rowIter{}
+	*it = rowIter{at: it.at}
 	if s.h.Words(id)[rowsCount]&1 != 0 {
-		it.cur, it.key = s.cur, key
+		it.cur, it.t, it.key = s.cur, s.t, key
 		return
 	}
 	it.tail = s.h.Tail(id)
@@ -229,6 +235,11 @@ func (it *rowIter) next() bool {
 	if it.cur != nil {
 		ok := false
 		if it.started {
+			if back := it.t.ReadBack(); back > keepRead {
+				it.at = append(it.at[:0], it.cur.Key()...)
+				it.t.Evict(back)
+				it.cur.Seek(it.at)
+			}
 			ok = it.cur.Next()
 		} else {
 			it.started = true
