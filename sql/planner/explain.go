@@ -132,6 +132,12 @@ func describe(n *plan.Node, name func(uint64) string) string {
 			b.WriteString(" residual " + expr.String(n.Residual, col))
 		}
 		state = "rows of both sides"
+		if a := n.AsOf; a != nil && a.Kind == "proc" {
+			state = "rows of the right side"
+			if !n.Inputs[0].AppendOnly {
+				state += ", outputs"
+			}
+		}
 		if t := n.Bounds; t != nil {
 			b.WriteString(describeBounds(n, t))
 		}

@@ -24,10 +24,10 @@ type timeTerm struct {
 
 // timeBounds finds the columns of both sides whose times the conditions of a join
 // bind to each other, preferring those of times, which obey watermarks. The ranges that it gives may be wider than the conditions, never narrower.
-func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, times [2]map[int]timeCol) (timeRange, bool) {
+func (b *binder) timeBounds(conds []*expr.Expr, ls, rs set, times [2]map[int]timeCol) (timeRange, bool) {
 	var all []timeRange
 	for _, c := range conds {
-		d, ok := y.timeDifference(c, ls, rs)
+		d, ok := b.timeDifference(c, ls, rs)
 		if !ok {
 			continue
 		}
@@ -60,7 +60,7 @@ func (y *physical) timeBounds(conds []*expr.Expr, ls, rs set, times [2]map[int]t
 }
 
 // timeDifference reads a comparison as bounds of left time - right time.
-func (y *physical) timeDifference(c *expr.Expr, ls, rs set) (timeRange, bool) {
+func (b *binder) timeDifference(c *expr.Expr, ls, rs set) (timeRange, bool) {
 	d := timeRange{lo: math.MinInt64, hi: math.MaxInt64}
 	if c.Kind != expr.Call || len(c.Args) != 2 {
 		return d, false
@@ -69,7 +69,7 @@ func (y *physical) timeDifference(c *expr.Expr, ls, rs set) (timeRange, bool) {
 	if !slices.Contains([]string{"<", "<=", ">", ">=", "="}, fn) {
 		return d, false
 	}
-	l, r, lo, hi, ok := y.difference(c.Args[0], c.Args[1])
+	l, r, lo, hi, ok := b.difference(c.Args[0], c.Args[1])
 	if !ok {
 		return d, false
 	}
@@ -99,35 +99,35 @@ func (y *physical) timeDifference(c *expr.Expr, ls, rs set) (timeRange, bool) {
 
 // difference reads the comparison of x and z as that of l - r with something
 // between lo and hi.
-func (y *physical) difference(x, z *expr.Expr) (l, r int, lo, hi int64, ok bool) {
-	if a, okA := y.timeTerm(x); okA {
-		if b, okB := y.timeTerm(z); okB && y.b.cols[a.col].typ.ID == y.b.cols[b.col].typ.ID {
-			// l + a compared with r + b
-			return a.col, b.col, b.lo - a.hi, b.hi - a.lo, true
+func (b *binder) difference(x, z *expr.Expr) (l, r int, lo, hi int64, ok bool) {
+	if s, okS := b.timeTerm(x); okS {
+		if t, okT := b.timeTerm(z); okT && b.cols[s.col].typ.ID == b.cols[t.col].typ.ID {
+			// l + s compared with r + t
+			return s.col, t.col, t.lo - s.hi, t.hi - s.lo, true
 		}
 		return
 	}
 	// ts1 - ts2 compared with an interval, of which a month has 30 days here.
 	swapped := false
-	if isConst(y.b.fold(x)) {
+	if isConst(b.fold(x)) {
 		x, z, swapped = z, x, true
 	}
-	z = y.b.fold(z)
+	z = b.fold(z)
 	if x.Kind != expr.Call || fnName(x.Fn) != "-" || len(x.Args) != 2 || !isConst(z) || z.Value.Null || z.Type.ID != types.Interval {
 		return
 	}
-	a, okA := y.timeTerm(x.Args[0])
-	b, okB := y.timeTerm(x.Args[1])
+	s, okS := b.timeTerm(x.Args[0])
+	t, okT := b.timeTerm(x.Args[1])
 	us, days, months := types.IntervalParts(z.Value.S)
-	if !okA || !okB || !smallInterval(us, days, months) || y.b.cols[a.col].typ.ID != y.b.cols[b.col].typ.ID {
+	if !okS || !okT || !smallInterval(us, days, months) || b.cols[s.col].typ.ID != b.cols[t.col].typ.ID {
 		return
 	}
 	v := us + int64(days)*dayMicros + int64(months)*30*dayMicros
-	// l + a - (r + b) compared with v
+	// l + s - (r + t) compared with v
 	if swapped {
-		return b.col, a.col, -v + a.lo - b.hi, -v + a.hi - b.lo, true
+		return t.col, s.col, -v + s.lo - t.hi, -v + s.hi - t.lo, true
 	}
-	return a.col, b.col, v + b.lo - a.hi, v + b.hi - a.lo, true
+	return s.col, t.col, v + t.lo - s.hi, v + t.hi - s.lo, true
 }
 
 const dayMicros = 86_400_000_000
@@ -140,10 +140,10 @@ func smallInterval(us int64, days, months int32) bool {
 
 // timeTerm reads x as a timestamp column with constant intervals added to it.
 // Months vary in length, and so do days in a time zone.
-func (y *physical) timeTerm(x *expr.Expr) (timeTerm, bool) {
+func (b *binder) timeTerm(x *expr.Expr) (timeTerm, bool) {
 	x = withoutRelabel(x)
 	if x.Kind == expr.Col {
-		id := y.b.cols[x.Index].typ.ID
+		id := b.cols[x.Index].typ.ID
 		return timeTerm{col: x.Index}, id == types.Timestamp || id == types.Timestamptz
 	}
 	if x.Kind != expr.Call || len(x.Args) != 2 {
@@ -156,11 +156,11 @@ func (y *physical) timeTerm(x *expr.Expr) (timeTerm, bool) {
 	if fn != "+" && fn != "-" || v.Type.ID != types.Interval || x.Type.ID != a.Type.ID {
 		return timeTerm{}, false
 	}
-	v = y.b.fold(v)
+	v = b.fold(v)
 	if !isConst(v) || v.Value.Null {
 		return timeTerm{}, false
 	}
-	t, ok := y.timeTerm(a)
+	t, ok := b.timeTerm(a)
 	us, days, months := types.IntervalParts(v.Value.S)
 	if !ok || !smallInterval(us, days, months) {
 		return timeTerm{}, false
@@ -180,6 +180,17 @@ func (y *physical) timeTerm(x *expr.Expr) (timeTerm, bool) {
 	return timeTerm{t.col, t.lo + lo, t.hi + hi}, true
 }
 
+// shifted tells whether x and z are times but for an interval added to one, and
+// one of them is the time of its relation, lt or rt.
+func (b *binder) shifted(x, z *expr.Expr, lt, rt int) bool {
+	s, okS := b.timeTerm(x)
+	t, okT := b.timeTerm(z)
+	if !okS || !okT || withoutRelabel(x).Kind == expr.Col && withoutRelabel(z).Kind == expr.Col {
+		return false
+	}
+	return s.col == lt || t.col == rt
+}
+
 // boundTimes finds how the conditions of a join of l and r bind times that obey
 // watermarks, and makes them those by which l and r are known. ok tells whether
 // there is such a pair, or another that is all that narrows the join.
@@ -196,7 +207,7 @@ func (y *physical) boundTimes(l, r *phys, keyed bool, residual []*expr.Expr) (*p
 			}
 		}
 	}
-	d, ok := y.timeBounds(residual, setOf(l.out), setOf(r.out), times)
+	d, ok := y.b.timeBounds(residual, setOf(l.out), setOf(r.out), times)
 	if !ok {
 		return l, r, d, false
 	}

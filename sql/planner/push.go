@@ -486,6 +486,15 @@ func (b *binder) joinKeys(j *rel) {
 		}
 		ls, rs, at = append(ls, x), append(rs, y), append(at, i)
 	}
+	if b.view && len(at) > 1 {
+		// Times that are equal but for an interval bind the watermarks of both sides
+		// to each other: see timeBounds.
+		for k := len(at) - 1; k >= 0 && len(at) > 1; k-- {
+			if b.shifted(ls[k], rs[k], b.timeOf(j.in[0]), b.timeOf(j.in[1])) {
+				ls, rs, at = slices.Delete(ls, k, k+1), slices.Delete(rs, k, k+1), slices.Delete(at, k, k+1)
+			}
+		}
+	}
 	if len(at) == 0 {
 		j.out = outOf(j)
 		return
