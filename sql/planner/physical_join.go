@@ -125,15 +125,14 @@ func (y *physical) join(r *rel) *phys {
 			if p.n.LeftKey[i] == lt && p.n.RightKey[i] == rt && l.n.TimeEnd == rr.n.TimeEnd {
 				left, right := windowTimesOf(l, lt), windowTimesOf(rr, rt)
 				switch r.kind {
-				case plan.Full:
-					timed(p, pairs(left, right))
+				case plan.Full, plan.Left:
+					left = paired(left, right)
 				case plan.Right:
-					timed(p, right)
+					left = paired(right, left)
 				case plan.Inner:
-					timed(p, append(left, right...))
-				default:
-					timed(p, left)
+					left = append(paired(left, right), right...)
 				}
+				timed(p, left)
 				break
 			}
 		}
@@ -158,14 +157,14 @@ func joinedByTime(l, r *phys, lk, rk []int) bool {
 	return false
 }
 
-// pairs are the times of a FULL JOIN: either column may be NULL, not both.
-func pairs(left, right []timeCol) []timeCol {
-	var out []timeCol
-	for _, a := range left {
-		for _, d := range right {
-			if a.end == d.end && a.lag == d.lag && a.clock == d.clock {
-				a.pair = d.id + 1
-				out = append(out, a)
+// paired gives times of one side of a join those of the other that they are
+// equal to where both are there.
+func paired(ts, others []timeCol) []timeCol {
+	out := slices.Clone(ts)
+	for i := range out {
+		for _, o := range others {
+			if out[i].end == o.end && out[i].lag == o.lag && out[i].clock == o.clock {
+				out[i].pair = o.id + 1
 				break
 			}
 		}

@@ -18,8 +18,8 @@ type timeCol struct {
 	// that it is proctime().
 	clock, stamp bool
 	win          int // the number of the window that it bounds; 0: none
-	// pair is one more than the column that is the same where this one is NULL, of a
-	// FULL JOIN; 0: none.
+	// pair is one more than the column of a join's other side that is equal to this
+	// one, or NULL where a row has no partner; 0: none.
 	pair int
 }
 

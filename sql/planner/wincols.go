@@ -142,9 +142,10 @@ func projected(r *rel, c int) int {
 }
 
 // withEnds finds the ends of windows that keys determine and that are not among
-// them. It returns r, with these columns if they were not there.
+// them. It returns r, with these columns if they were not there. Nothing closes in
+// a query that runs once.
 func (b *binder) withEnds(r *rel, keys []int) (*rel, []int) {
-	if len(keys) == 0 {
+	if len(keys) == 0 || !b.view {
 		return r, nil
 	}
 	return b.exposeEnds(r, setOf(keys))
