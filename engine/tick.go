@@ -39,10 +39,13 @@ func (e *Engine) tickAt() int64 {
 	return due
 }
 
-// ticksDue tells whether the clock asks for a step.
+// ticksDue tells whether the clock asks for a step. It waits where sources have to.
 func (e *Engine) ticksDue() bool {
 	due := e.tickAt()
-	return due != math.MaxInt64 && due <= e.clock.now() && (e.clock.now() > e.lastStep || e.moreTicks)
+	if due == math.MaxInt64 || e.stepsHeld() {
+		return false
+	}
+	return due <= e.clock.now() && (e.clock.now() > e.lastStep || e.moreTicks)
 }
 
 // lessTicks has the steps that follow take less of what is due: some of it has
@@ -75,7 +78,7 @@ func (e *Engine) keepTicks() {
 func (e *Engine) untilTick() (time.Duration, bool) {
 	now, manual := e.clock.read()
 	due := e.tickAt()
-	if manual || due == math.MaxInt64 {
+	if manual || due == math.MaxInt64 || e.stepsHeld() {
 		return 0, false
 	}
 	if due-now > time.Hour.Microseconds() {

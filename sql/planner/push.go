@@ -267,7 +267,7 @@ func (b *binder) pushJoin(r *rel, conds []*expr.Expr) *rel {
 		}
 	}
 	for _, c := range conds {
-		if r.kind != plan.Full && !refs(c).meets(rr) && b.movable(c) {
+		if r.kind != plan.Full && !refs(c).meets(rr) && b.movable(c) && !(b.temporal(c) && b.timed(on, l, r.in...)) {
 			left = append(left, c)
 		} else {
 			up = append(up, c)
@@ -317,7 +317,7 @@ func (b *binder) inner(r *rel, conds []*expr.Expr) *rel {
 		}
 		members := on.list()
 		switch {
-		case !b.movable(c), len(members) > 1 && b.temporal(c):
+		case !b.movable(c), b.temporal(c) && (len(members) > 1 || len(members) == 1 && b.timed(all, setOf(inputs[members[0]].out), inputs...)):
 			top = append(top, c)
 		case len(members) == 0:
 			local[0] = append(local[0], c)

@@ -2,6 +2,8 @@ package planner
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
@@ -37,8 +39,12 @@ func (b *binder) temporal(x *expr.Expr) bool { return b.view && namesClock(x) }
 // errClock refuses a call of the clock.
 func (b *binder) errClock(x *expr.Expr) *sqlerr.Error {
 	call := clockCall(x)
-	return unsupported(call.Pos, "%s here in a materialized view", fnName(call.Fn)).
-		WithHint("The answer would change all the time. A view can compare the clock with a row, in WHERE or HAVING: WHERE ts > now() - INTERVAL '1 hour'.")
+	name := fnName(call.Fn)
+	if !strings.HasPrefix(name, "current_") && !strings.HasPrefix(name, "local") {
+		name += "()"
+	}
+	return sqlerr.New(sqlerr.FeatureNotSupported, "%s in a materialized view is only supported in conditions that compare it with a row", name).At(call.Pos).
+		WithHint("Its answer would change all the time. Write ts > now() - INTERVAL '1 hour' in WHERE or HAVING, or use now() where the view is read.")
 }
 
 // checkClock refuses the clock wherever it is not in a temporal filter.
@@ -69,6 +75,36 @@ func (b *binder) temporals(conds []*expr.Expr) (clock, rest []*expr.Expr) {
 		}
 	}
 	return clock, rest
+}
+
+// timed tells whether a join ties the times of side, columns of one of ins, to those
+// of another, and both have watermarks: then it drops what they have passed, which
+// it could not behind a temporal filter.
+func (b *binder) timed(conds []*expr.Expr, side set, ins ...*rel) bool {
+	marked := set{}
+	for _, in := range ins {
+		if b.marked(in) {
+			marked.addAll(in.out)
+		}
+	}
+	return slices.ContainsFunc(conds, func(c *expr.Expr) bool {
+		if c.Kind != expr.Call || len(c.Args) != 2 || mirrored[fnName(c.Fn)] == "" || !isMoment(c.Args[0].Type.ID) && c.Args[0].Type.ID != types.Interval || b.temporal(c) {
+			return false
+		}
+		mine, others := refs(c).and(side), refs(c)
+		for _, i := range mine.list() {
+			others.del(i)
+		}
+		return mine.meets(marked) && others.meets(marked)
+	})
+}
+
+// marked tells whether r reads something that has a watermark.
+func (b *binder) marked(r *rel) bool {
+	if r.op == opScan {
+		return r.obj.Watermark != nil || r.obj.Time != 0
+	}
+	return slices.ContainsFunc(r.in, b.marked)
 }
 
 // temporal puts the filter f, over positions, above in.
@@ -117,6 +153,13 @@ func (s *solver) condition(f *expr.Expr) {
 		return
 	case expr.Call:
 		if len(f.Args) == 2 && s.compare(f) {
+			return
+		}
+		if !slices.ContainsFunc(f.Args, func(a *expr.Expr) bool { return a.Type.ID != types.Bool }) { // IS TRUE
+			s.grows = false
+			for _, a := range f.Args {
+				s.condition(a)
+			}
 			return
 		}
 	}
