@@ -19,9 +19,15 @@ type distinct struct {
 	all *touched // in Batch: rows are shown at Finish
 
 	before, after []byte
+	groupTime
 }
 
-var _ Operator = (*distinct)(nil)
+var (
+	_ Operator = (*distinct)(nil)
+	_ Stepper  = (*distinct)(nil)
+	_ Restorer = (*distinct)(nil)
+	_ Waiter   = (*distinct)(nil)
+)
 
 func newDistinct(n *plan.Node, b *builder, worker int) (Operator, error) {
 	set := newRowSet(n.Out)
@@ -33,10 +39,16 @@ func newDistinct(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if b.opts.Batch {
 		d.all = newTouched()
 	}
+	d.initTime(n, b, allColumns(n))
+	d.openTime(n, b, 2, worker)
 	return d, nil
 }
 
 func (d *distinct) Apply(_ int, b *delta.Batch, out Emit) error {
+	b, err := d.dropLate(b)
+	if err != nil || b.N == 0 {
+		return err
+	}
 	order := d.set.encode(b)
 	for at := 0; at < len(order); {
 		i := order[at].i
@@ -55,6 +67,9 @@ func (d *distinct) Apply(_ int, b *delta.Batch, out Emit) error {
 		d.before = d.shown(d.before, eq)
 		d.t.Add(key, w)
 		d.after = d.shown(d.after, eq)
+		if d.closing && (len(d.before) == 0) != (len(d.after) == 0) {
+			d.there(b, int(i), eq, len(d.after) > 0)
+		}
 		if bytes.Equal(d.before, d.after) {
 			continue
 		}
@@ -100,7 +115,7 @@ func sign(plus bool) int64 {
 
 func (d *distinct) Finish(out Emit) error {
 	if d.all == nil {
-		return nil
+		return d.t.Err()
 	}
 	err := d.all.each(func(eq []byte) error {
 		if d.after = d.shown(d.after, eq); len(d.after) == 0 {
@@ -116,3 +131,36 @@ func (d *distinct) Finish(out Emit) error {
 
 // Held implements Holder.
 func (d *distinct) Held() int64 { return d.all.bytes() }
+
+// Advance drops the rows that the watermark has closed.
+func (d *distinct) Advance(wm []int64, _ Emit) (int64, error) {
+	return d.advanceParts(inputTime(d.n, wm), d.t, d.cur)
+}
+
+// Commit and Rollback end a step.
+func (d *distinct) Commit() { d.commitTime() }
+func (d *distinct) Rollback() {
+	d.out.b = nil
+	d.rollbackTime()
+}
+
+// Restore takes the watermark up after a restart.
+func (d *distinct) Restore(wm []int64) { d.restoreTime(inputTime(d.n, wm)) }
+
+// NextClose returns the watermark at which a row is closed next.
+func (d *distinct) NextClose() int64 { return d.nextPart() }
+
+func allColumns(n *plan.Node) []int {
+	cols := make([]int, len(n.Inputs[0].Out))
+	for c := range cols {
+		cols[c] = c
+	}
+	return cols
+}
+
+// there notes that the group of row i, key, has come or is gone.
+func (g *groupTime) there(b *delta.Batch, i int, key []byte, is bool) {
+	if v := b.Cols[g.timeCol]; !v.Null(i) {
+		g.closeIdx.add(key, v.I[i], sign(is))
+	}
+}

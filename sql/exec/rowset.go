@@ -105,5 +105,3 @@ func (t *touched) bytes() int64 {
 	}
 	return t.t.Bytes()
 }
-
-func (d *distinct) Advance(wm []int64, _ Emit) (int64, error) { return inputTime(d.n, wm), nil }

@@ -45,7 +45,7 @@ func (b *builder) closedBy(n *plan.Node, col int) bool {
 			if !slices.Contains(m.Keys, col) {
 				return false
 			}
-		case plan.Close:
+		case plan.Close, plan.Distinct:
 		case plan.Exchange:
 			if !b.closedBy(m, col) {
 				return false
