@@ -152,3 +152,107 @@ func TestLaterViews(t *testing.T) {
 		t.Errorf("%d late rows: nothing is tested", late)
 	}
 }
+
+// steps puts records one by one, each a step of its own.
+func steps(t *testing.T, s *Session, topic *fakeTopic, n *int, at ...int64) {
+	t.Helper()
+	for _, a := range at {
+		topic.put(0, a, 1)
+		*n++
+		waitFor(t, s, "SELECT sum(next_offset) FROM streamsql.source_positions", fmt.Sprint(*n))
+	}
+}
+
+// TestResumeDecides: a view that is computed anew decides again about late rows,
+// and has each once, also when a crash has it begin again.
+func TestResumeDecides(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 1)
+	fs := vfs.NewStrictMem()
+	o := Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour}
+	e, err := Open(bg, o)
+	must(t, err)
+	s := another(t, e)
+	script(t, s, fmt.Sprintf(fakeTimes, t.Name()), "CREATE SOURCE",
+		"CREATE MATERIALIZED VIEW v AS "+minutes, "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW w AS "+minutes, "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW late AS SELECT count(*) AS n FROM v_late", "CREATE MATERIALIZED VIEW")
+	n := 0
+	steps(t, s, topic, &n, 5, 65, 135, 30, 31)
+	script(t, s, "SELECT sum(n) FROM v", "3", "SELECT n FROM late", "2",
+		"ALTER MATERIALIZED VIEW v PAUSE", "ALTER MATERIALIZED VIEW")
+	steps(t, s, topic, &n, 32)
+	script(t, s, "SELECT count(*) FROM v_late", "2", "SELECT count(*) FROM w_late", "3",
+		"ALTER MATERIALIZED VIEW v RESUME", "ALTER MATERIALIZED VIEW",
+		"SELECT count(*) FROM v_late", "3", "SELECT n FROM late", "3",
+		"SELECT sum(late_rows) FROM streamsql.operators WHERE job = 'v'", "3",
+		"ALTER MATERIALIZED VIEW v PAUSE", "ALTER MATERIALIZED VIEW")
+	sameViews(t, s, "resumed", "v", "w")
+	topic.change(func() { topic.stalled = true })
+	script(t, s, "SET streamsql.background_ddl = on", "SET",
+		"ALTER MATERIALIZED VIEW v RESUME", "ALTER MATERIALIZED VIEW", "CHECKPOINT", "CHECKPOINT")
+	fs.SetIgnoreSyncs(true)
+	_ = e.Close()
+	fs.ResetToSyncedState()
+	fs.SetIgnoreSyncs(false)
+	topic.change(func() { topic.stalled = false })
+	s = session(t, o)
+	waitFor(t, s, "SELECT state FROM streamsql.jobs WHERE name = 'v'", "RUNNING")
+	steps(t, s, topic, &n, 33)
+	script(t, s, "SELECT n FROM late", "4")
+	sameViews(t, s, "recovered", "v", "w")
+}
+
+// TestHistoryGone: what there is of the history is judged by the watermark that
+// held there, and the client is told where each partition begins.
+func TestHistoryGone(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 2)
+	s := session(t, Options{})
+	script(t, s, fmt.Sprintf(fakeTimes, t.Name()), "CREATE SOURCE",
+		"CREATE MATERIALIZED VIEW v AS "+minutes, "CREATE MATERIALIZED VIEW")
+	topic.put(1, 1000, 1) // the second partition is ahead
+	waitFor(t, s, "SELECT sum(next_offset) FROM streamsql.source_positions", "1")
+	n := 0
+	put := func(at ...int64) {
+		for _, a := range at {
+			topic.put(0, a, 1)
+			n++
+			waitFor(t, s, "SELECT sum(next_offset) FROM streamsql.source_positions", fmt.Sprint(n+1))
+		}
+	}
+	put(5, 65, 135, 30, 136, 31, 137, 32, 33, 140)
+	cuts := func() (k int) {
+		must(t, s.eng.do(bg, func() {
+			for _, src := range s.eng.sources {
+				k = src.cuts.tree.Len()
+			}
+		}))
+		return k
+	}
+	before := cuts()
+	for range 7 {
+		topic.put(1, 1001, 1)
+	}
+	waitFor(t, s, "SELECT sum(next_offset) FROM streamsql.source_positions", "18")
+	topic.change(func() { topic.expired = 7 })
+	a, err := s.Exec(bg, "CREATE MATERIALIZED VIEW w AS "+minutes)
+	must(t, err)
+	var told []string
+	for _, x := range a.Notices {
+		told = append(told, x.Err.Message)
+	}
+	slices.Sort(told)
+	want := []string{
+		`source "s": history is gone: partition 0 begins at 7`,
+		`source "s": history is gone: partition 1 begins at 7`,
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("got %q", told)
+	}
+	script(t, s, "SELECT sum(n) FROM w", "2", "SELECT row->>'a' FROM w_late ORDER BY 1", "32\n33",
+		"SELECT DISTINCT watermark FROM w_late", "1970-01-01 00:02:07+00")
+	if k := cuts(); k >= before {
+		t.Errorf("%d entries of %d are left", k, before)
+	}
+	script(t, s, "CREATE MATERIALIZED VIEW x AS "+minutes, "CREATE MATERIALIZED VIEW")
+	sameViews(t, s, "what is left", "w", "x")
+}

@@ -120,8 +120,8 @@ func (x *ddlRun) reopenSink(o *catalog.Object) (connector.Sink, error) {
 
 var errRunning = errors.New("engine: the job runs")
 
-// restart drops a job's state and begins its backfill anew: what it missed while
-// it stood still is not kept anywhere.
+// restart drops a job's state and its late rows, and begins its backfill anew:
+// what it missed while it stood still is not kept anywhere.
 func (e *Engine) restart(j *job, conn connector.Sink) error {
 	old := j.obj
 	o := *old
@@ -146,7 +146,15 @@ func (e *Engine) restart(j *job, conn connector.Sink) error {
 		}
 		e.relations[o.ID] = n.rel
 	}
-	n.late, n.lateOps, n.missed = j.late, j.lateOps, j.missed
+	if n.late = j.late; n.late != nil { // it decides again what is late
+		gone, err := n.late.clear()
+		if err != nil {
+			return err
+		}
+		if gone.rows > 0 {
+			e.pending(n.late.obj.ID, gone)
+		}
+	}
 	if j.sink != nil {
 		j.sink.close(false)
 	}

@@ -160,7 +160,13 @@ func (e *Engine) canFill(j *job) bool {
 	}
 	for _, in := range j.inputs {
 		f := in.fill
-		if f != nil && !f.isBehind() && (f.src != nil && f.hungry && f.feed.ready() || f.src == nil && f.waits && e.upstreamReady(in)) {
+		switch {
+		case f == nil || f.isBehind():
+		case f.src != nil:
+			if f.hungry && f.feed.ready() {
+				return true
+			}
+		case e.storedReady(f):
 			return true
 		}
 	}
@@ -179,6 +185,12 @@ func (e *Engine) upstreamReady(in *input) bool {
 	}
 	j := e.jobsByID[id]
 	return j == nil || j.state == Running
+}
+
+// storedReady tells whether more of a stored input can be read now. Not while the
+// next step will tell of rows that are there already.
+func (e *Engine) storedReady(f *inputFill) bool {
+	return e.dml.changes[f.in.relation] == nil && (!f.waits || e.upstreamReady(f.in))
 }
 
 // fillSome gives each backfill that can go on about the time of a chunk.
@@ -372,10 +384,10 @@ func (e *Engine) readChunk(j *job, f *inputFill, epoch uint64) (*chunk, error) {
 	if f.src != nil {
 		return e.readSourceChunk(j, f, epoch)
 	}
+	if !e.storedReady(f) {
+		return nil, nil
+	}
 	if f.waits {
-		if !e.upstreamReady(f.in) {
-			return nil, nil
-		}
 		f.waits = false
 		f.in.rel = e.relations[f.in.relation]
 		f.total = int64(f.in.rel.main.tree.Len())

@@ -237,9 +237,9 @@ func (f *inputFill) jumped(j *job, it *fetched) {
 		f.told, f.gone = map[int32]bool{}, f.src.firsts()
 	}
 	f.told[it.part] = true
-	f.gone[it.part] = it.next
+	f.gone[it.part] = max(it.next, it.resumes)
 	j.notices = append(j.notices, Notice{"NOTICE", sqlerr.New("00000",
-		"source %q: history is gone: partition %d: %s", f.src.obj.Name, it.part, it.reset)})
+		"source %q: history is gone: partition %d begins at %d", f.src.obj.Name, it.part, f.gone[it.part]).WithDetail("%s", it.reset)})
 	if f.src.cuts != nil {
 		if err := f.src.cuts.forget(f.gone); err != nil {
 			f.feed.e.lose(err)
