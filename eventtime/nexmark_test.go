@@ -20,10 +20,19 @@ var int8 = types.Of(types.Int8)
 // eventCount is 50 a second of event time: ten minutes.
 const eventCount = 30_000
 
-// generate returns Nexmark's events in the order in which they come, groups of
-// group events each in an order of their own. Every 89th bid is 70 s old.
 func generate(t *testing.T, group int) []event {
 	t.Helper()
+	events, err := nexmarkEvents(group, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// nexmarkEvents returns Nexmark's events in the order in which they come, groups
+// of group events each in an order of their own. With late, every 89th bid is 70 s
+// old.
+func nexmarkEvents(group int, late bool) ([]event, error) {
 	var out []event
 	byID := map[int64]int{}
 	for _, kind := range []string{"person", "auction", "bid"} {
@@ -44,11 +53,11 @@ func generate(t *testing.T, group int) []event {
 		cfg.Columns = append(cfg.Columns, connector.Column{Name: "offset", Type: int8, Meta: "offset"})
 		src, err := nexmark.New(cfg)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		r, err := src.Open(context.Background(), nil, nil)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		for {
 			fs, err := r.Fetch(context.Background(), 4096)
@@ -66,7 +75,7 @@ func generate(t *testing.T, group int) []event {
 						e.item = c[1].I[i]
 					case "bid":
 						e.item, e.price = c[1].I[i], c[2].I[i]
-						if e.id%89 == 0 {
+						if late && e.id%89 == 0 {
 							e.ts -= 70 * second
 						}
 					}
@@ -78,18 +87,18 @@ func generate(t *testing.T, group int) []event {
 				break
 			}
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 		}
 	}
 	if len(byID) != eventCount {
-		t.Fatalf("%d events, want %d", len(byID), eventCount)
+		return nil, fmt.Errorf("%d events, want %d", len(byID), eventCount)
 	}
 	ordered := make([]event, 0, len(out))
 	for id := range int64(eventCount) {
 		ordered = append(ordered, out[byID[id]])
 	}
-	return ordered
+	return ordered, nil
 }
 
 // view is one that stands twice: as it speaks by itself, and with EMIT ON WINDOW
@@ -190,6 +199,13 @@ func (c *client) until(sql, want string) {
 	c.t.Fatalf("%s\nanswers %s, want %s\n%s", sql, got, want, strings.Join(c.exec(`SELECT name, state, error FROM streamsql.jobs WHERE state <> 'RUNNING'`), "\n"))
 }
 
+func sourceSQL(kind, topic string) string {
+	cols := map[string]string{"person": ", name text", "auction": ", item bigint", "bid": ", item bigint, price bigint"}[kind]
+	return `CREATE SOURCE ` + kind + ` (eid bigint, date_time timestamp, who bigint` + cols + `,
+		  WATERMARK FOR date_time AS date_time - INTERVAL '4 seconds')
+		  WITH (connector = 'topic', topic = '` + topic + `', idle_timeout = '5 seconds')`
+}
+
 const phases = 6
 
 // TestWindows: each row is in a window or in the late relation, once; the views
@@ -217,10 +233,7 @@ func testWindows(t *testing.T, group, workers int) {
 	for _, kind := range []string{"person", "auction", "bid"} {
 		name := fmt.Sprintf("%s-%d-%d", kind, group, workers)
 		kinds[kind] = newTopic(name, 4)
-		cols := map[string]string{"person": ", name text", "auction": ", item bigint", "bid": ", item bigint, price bigint"}[kind]
-		c.exec(`CREATE SOURCE ` + kind + ` (eid bigint, date_time timestamp, who bigint` + cols + `,
-		  WATERMARK FOR date_time AS date_time - INTERVAL '4 seconds')
-		  WITH (connector = 'topic', topic = '` + name + `', idle_timeout = '5 seconds')`)
+		c.exec(sourceSQL(kind, name))
 	}
 	for _, v := range views {
 		c.exec(`CREATE MATERIALIZED VIEW ` + v.name + ` AS ` + v.sql)

@@ -33,6 +33,7 @@ type topic struct {
 	parts [][]event
 	open  []int64 // how much of each partition is there
 	ended bool
+	pace  time.Duration // between fetches
 	more  chan struct{} // closed at a change
 }
 
@@ -153,6 +154,7 @@ func (r *topicReader) Fetch(ctx context.Context, maxRows int) ([]connector.Fetch
 		}
 		t.mu.Unlock()
 		if len(out) > 0 && out[0].Batch != nil {
+			time.Sleep(t.pace)
 			return out, nil
 		}
 		if !left && (ended || r.until != nil) {
