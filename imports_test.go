@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"sql/exec":     {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "state"},
 	"engine":       {"sql/sqlerr", "sql/types", "sql/delta", "sql/expr", "sql/plan", "sql/ast", "sql/parser", "sql/catalog", "sql/planner", "sql/exec", "state", "checkpoint", "connector", "connector/file", "udf"},
 	"baddays":      {"connector/file", "connector/kafka", "connector/kafka/broker", "engine", "server", "udf"},
-	"eventtime":    {"connector", "connector/kafka", "connector/kafka/broker", "connector/nexmark", "engine", "examples", "sql/delta", "sql/types"},
+	"eventtime":    {"connector", "connector/file", "connector/kafka", "connector/kafka/broker", "connector/nexmark", "engine", "examples", "sql/delta", "sql/types"},
 	"bench":        {"connector", "connector/file", "connector/nexmark", "engine", "sql/delta", "sql/types"},
 	"server":       {"connector/datagen", "engine", "sql/sqlerr", "sql/types", "wire"},
 	"sqllogictest": {"sql/sqlerr", "sql/types", "internal/pgtest"},

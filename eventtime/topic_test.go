@@ -196,6 +196,9 @@ func (s *topicSource) fetch(part []event, p int32, from, to int64, atEnd bool) c
 		}
 		b.Cols = append(b.Cols, v)
 	}
+	for n := from; n < to; n++ {
+		f.Offsets = append(f.Offsets, n)
+	}
 	return f
 }
 
