@@ -34,27 +34,29 @@ var killLoads = map[string]struct {
 	late  bool
 }{"in bounds": {50, false}, "late": {5000, true}}
 
-// killTopics fills the topics, which are the same in every process.
-func killTopics(load string) (events []event, err error) {
+// killTopics fills the topics, which are the same in every process; release lets
+// them be read.
+func killTopics(load string) (events []event, release func(), err error) {
 	l := killLoads[load]
 	if events, err = nexmarkEvents(l.group, l.late); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kinds := map[string]*topic{}
 	for _, kind := range []string{"person", "auction", "bid"} {
 		kinds[kind] = newTopic("kill-"+kind, 4)
-		kinds[kind].pace = 3 * time.Millisecond
+		kinds[kind].pace = 15 * time.Millisecond
 	}
 	for i := range events {
 		e := &events[i]
 		e.part = int32(e.id / 7 % 4)
 		kinds[e.kind].put(*e)
 	}
-	for _, k := range kinds {
-		k.release()
-		k.ended = true
-	}
-	return events, nil
+	return events, func() {
+		for _, k := range kinds {
+			k.release()
+			k.change(func() { k.ended = true })
+		}
+	}, nil
 }
 
 // killViews are those of the views that a process that is killed has: processing
@@ -77,7 +79,7 @@ func child(dir, load string) {
 			os.Exit(1)
 		}
 	}
-	_, err := killTopics(load)
+	_, release, err := killTopics(load)
 	fail(err)
 	e, err := engine.Open(context.Background(), engine.Options{Dir: dir, CheckpointInterval: 30 * time.Millisecond})
 	fail(err)
@@ -99,6 +101,7 @@ func child(dir, load string) {
 		exec(`CREATE TABLE ready (x int)`)
 	}
 	fmt.Println("ready")
+	release()
 	select {}
 }
 
@@ -135,15 +138,16 @@ func TestKill(t *testing.T) {
 				}
 				kills++
 			}
-			events, err := killTopics(load)
+			events, release, err := killTopics(load)
 			if err != nil {
 				t.Fatal(err)
 			}
 			c := connect(t, engine.Options{Dir: dir})
 			n := 0
-			if _, err := fmt.Sscan(c.exec(`SELECT sum(next_offset) FROM streamsql.source_positions`)[0], &n); err != nil || n == 0 || n == len(events) {
-				t.Logf("after the last kill %d of %d events had been read", n, len(events))
+			if _, err := fmt.Sscan(c.exec(`SELECT sum(next_offset) FROM streamsql.source_positions`)[0], &n); err != nil || n == len(events) {
+				t.Errorf("after the last kill %d of %d events had been read: %v", n, len(events), err)
 			}
+			release()
 			c.until(`SELECT count(*) FROM streamsql.jobs WHERE state <> 'FINISHED'`, "0")
 			for _, v := range killViews() {
 				missed := c.check(v.name, v, events)
