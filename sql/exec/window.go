@@ -66,8 +66,7 @@ func newWindow(n *plan.Node, b *builder, worker int) (Operator, error) {
 	if !w.paned {
 		w.panes = newPanes(n, b)
 	}
-	w.initLate(b)
-	return w, nil
+	return w, w.initLate(b)
 }
 
 // floorTo returns the greatest off + k × step that is not above t.

@@ -19,16 +19,51 @@ type windowLate struct {
 	fn         func(rows *delta.Batch, windows []int32, wm int64) error
 	sel        []int32
 	missed     []int32
+
+	// filter is what the one reader asks of a window's rows: those that it does not
+	// want miss nothing.
+	filter *expr.Program
+	step   *stepInfo
+	pairs  *window // late rows with their closed windows
+	kept   []int32
+	at     []int32 // of pairs: the place in sel
 }
 
-func (w *window) initLate(b *builder) {
+func (w *window) initLate(b *builder) error {
 	l, n := &w.late, w.n
 	l.wm, l.before = NoWatermark, NoWatermark
 	end := len(n.Inputs[0].Out) + 1
-	if b.opts.Batch || !n.TimeEnd || n.TimeCol() != end || n.Inputs[0].TimeCol() != n.Window.TimeCol || !b.closedBy(n, end) {
-		return
+	if b.opts.Batch || !n.TimeEnd || n.TimeCol() != end || n.Inputs[0].TimeCol() != n.Window.TimeCol {
+		return nil
+	}
+	if rs := b.readers(n); len(rs) == 1 && rs[0].Op == plan.Map && rs[0].Filter != nil {
+		m := rs[0]
+		if expr.VolatilityOf(b.opts.Env, m.Filter) == expr.Volatile {
+			return nil
+		}
+		at := end
+		if m.Exprs != nil {
+			at = columnOf(m.Exprs, end)
+		}
+		if at < 0 || !b.closedBy(m, at) {
+			return nil
+		}
+		var err error
+		if l.filter, err = b.compile(m.Filter); err != nil {
+			return err
+		}
+		l.step = b.step
+		l.pairs = &window{n: n, spec: w.spec}
+	} else if !b.closedBy(n, end) {
+		return nil
 	}
 	l.on, l.fn = true, b.lateWindows(n, n.Window.TimeCol)
+	return nil
+}
+
+// columnOf returns which of the expressions is column c alone, or -1.
+func columnOf(xs []*expr.Expr, c int) int {
+	return slices.IndexFunc(xs, func(x *expr.Expr) bool { return x.Kind == expr.Col && x.Index == c })
 }
 
 // closedBy tells whether everything that reads n drops what is behind the
@@ -53,7 +88,7 @@ func (b *builder) closedBy(n *plan.Node, col int) bool {
 		case plan.Map:
 			at := col
 			if m.Exprs != nil {
-				at = slices.IndexFunc(m.Exprs, func(x *expr.Expr) bool { return x.Kind == expr.Col && x.Index == col })
+				at = columnOf(m.Exprs, col)
 			}
 			if m.Filter != nil || at < 0 || !b.closedBy(m, at) {
 				return false
@@ -73,18 +108,98 @@ func (w *window) takeLate(b *delta.Batch) error {
 	}
 	v := b.Cols[w.spec.TimeCol]
 	l.sel, l.missed = l.sel[:0], l.missed[:0]
+	wm := l.wm
 	for i, t := range v.I[:b.N] {
-		if t >= l.wm || v.Null(i) {
+		if t >= wm || v.Null(i) {
 			continue
 		}
 		if n := w.closed(t); n > 0 {
 			l.sel, l.missed = append(l.sel, int32(i)), append(l.missed, n)
 		}
 	}
+	if l.filter != nil && len(l.sel) > 0 {
+		if err := w.filterLate(b); err != nil {
+			return err
+		}
+	}
 	if len(l.sel) == 0 {
 		return nil
 	}
 	return l.fn(b.Gather(l.sel), slices.Clone(l.missed), l.wm)
+}
+
+// filterLate counts of each late row's closed windows those that are wanted.
+func (w *window) filterLate(b *delta.Batch) error {
+	l, p := &w.late, w.late.pairs
+	clear(l.missed)
+	p.clear()
+	l.at = l.at[:0]
+	count := func() error {
+		kept := l.kept
+		err := p.flush(b, func(rows *delta.Batch) (err error) {
+			kept, err = l.filter.Filter(l.step.ctx, rows, kept)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, k := range kept {
+			l.missed[l.at[k]]++
+		}
+		l.kept, l.at = kept[:0], l.at[:0]
+		return nil
+	}
+	for k, i := range l.sel {
+		t := b.Cols[w.spec.TimeCol].I[i]
+		err := w.eachClosed(t, func(from, end int64) error {
+			l.at = append(l.at, int32(k))
+			if p.add(int(i), 1, from, end); len(p.sel) == delta.MaxRows {
+				return count()
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(p.sel) > 0 {
+		if err := count(); err != nil {
+			return err
+		}
+	}
+	n := 0
+	for k := range l.sel {
+		if l.missed[k] > 0 {
+			l.sel[n], l.missed[n] = l.sel[k], l.missed[k]
+			n++
+		}
+	}
+	l.sel, l.missed = l.sel[:n], l.missed[:n]
+	return nil
+}
+
+// eachClosed calls fn with the closed windows of time t, which has some.
+func (w *window) eachClosed(t int64, fn func(from, end int64) error) error {
+	s := &w.spec
+	switch s.Kind {
+	case "hop":
+		for from := floorTo(min(t, w.late.wm-s.Size), s.Slide, s.Offset); from > t-s.Size; from -= s.Slide {
+			if err := fn(from, from+s.Size); err != nil {
+				return err
+			}
+		}
+	case "cumulate":
+		from := floorTo(t, s.Size, s.Offset)
+		for end := from + (t-from)/s.Slide*s.Slide + s.Slide; end <= min(w.late.wm, from+s.Size); end += s.Slide {
+			if err := fn(from, end); err != nil {
+				return err
+			}
+		}
+	default:
+		from := floorTo(t, s.Size, s.Offset)
+		return fn(from, from+s.Size)
+	}
+	return nil
 }
 
 // closed is the number of the windows of time t that are closed.

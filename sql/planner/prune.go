@@ -121,9 +121,8 @@ func (b *binder) prune(r *rel, need set) *rel {
 		added := r.added()
 		down := need.clone()
 		r.uses(&down)
-		if s := r.in[0]; b.view && r.op == opWindow && s.op == opScan && s.obj.Watermark != nil {
-			// It costs nothing, and late rows are whole.
-			down = setOf(s.out)
+		if b.view && r.op == opWindow {
+			b.wholeRows(r.in[0], &down)
 		}
 		r.in[0] = b.prune(r.in[0], down)
 		if r.op == opUnnest {
@@ -132,6 +131,25 @@ func (b *binder) prune(r *rel, need set) *rel {
 		r.out = append(slices.Clone(r.in[0].out), added...)
 	}
 	return r
+}
+
+// wholeRows adds to need what a window's late rows are kept with: all columns of
+// the relation where that costs nothing, else, behind filters, what tells which
+// rows they are.
+func (b *binder) wholeRows(r *rel, need *set) {
+	s := r
+	for s.op == opFilter {
+		s = s.in[0]
+	}
+	if s.op != opScan || s.obj.Watermark == nil {
+		return
+	}
+	for i, c := range s.out {
+		a := s.attrs[i]
+		if m := s.obj.Columns[a].Meta; s == r || m == "partition" || m == "offset" || slices.Contains(s.obj.PrimaryKey, a) {
+			need.add(c)
+		}
+	}
 }
 
 // keepSome gives the positions of the needed columns, of one when none is.
