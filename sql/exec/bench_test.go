@@ -343,3 +343,63 @@ func BenchmarkTemporal(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*per), "ns/row")
 }
+
+// BenchmarkJoinAsOf joins rows with the last of 1,000 keys' versions: steps of
+// 4,096 rows of the left side and 400 of the right.
+func BenchmarkJoinAsOf(b *testing.B) {
+	for _, kind := range []string{"asof", "versions", "proc", "proc, kept"} {
+		b.Run(kind, func(b *testing.B) {
+			cols := []plan.Column{column("k", types.Int8), column("ts", types.Timestamptz), column("v", types.Int8)}
+			l, r := scanOf(1, cols...), scanOf(2, cols...)
+			l.Time, r.Time = 2, 2
+			l.AppendOnly = kind != "proc, kept"
+			root := &plan.Node{ID: 3, Op: plan.Join, Kind: plan.Left, LeftKey: []int{0}, RightKey: []int{0},
+				Inputs: []*plan.Node{l, r}, Out: append(cols[:3:3], cols...)}
+			switch kind {
+			case "asof":
+				root.AsOf = &plan.AsOf{Kind: "asof", LeftTime: 1, RightTime: 1}
+			case "versions":
+				root.AsOf = &plan.AsOf{Kind: "event", LeftTime: 1, RightTime: 1, Versions: true}
+			default:
+				root.AsOf = &plan.AsOf{Kind: "proc", LeftTime: -1, RightTime: -1}
+			}
+			const n = 1 << 19
+			out := 0
+			for range b.N {
+				d, err := Build(root, Options{Env: &expr.Env{}, Output: func(x *delta.Batch) error { out += x.N; return nil }})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for from := 0; from < n; from += delta.MaxRows {
+					d.Begin(nil)
+					for s, scan := range []*plan.Node{l, r} {
+						rows := []int{delta.MaxRows, 400}[s]
+						if s == 1 && root.AsOf.Kind == "proc" { // a table, there from the start
+							if rows = 1000; from > 0 {
+								continue
+							}
+						}
+						in := intCols(from, from+rows, 3, func(i, c int) int64 {
+							if c == 0 {
+								return int64(i*7919) % 1000
+							}
+							return int64(i) * 10
+						})
+						in.Cols[1].T = types.Of(types.Timestamptz)
+						if err := d.Push(scan, in); err != nil {
+							b.Fatal(err)
+						}
+						d.Advance(scan, int64(from)*10-1000)
+					}
+					if err := d.Finish(); err != nil {
+						b.Fatal(err)
+					}
+					d.Commit()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*b.N), "ns/row")
+			b.ReportMetric(float64(out)/float64(n*b.N), "out/row")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

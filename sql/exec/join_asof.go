@@ -90,6 +90,7 @@ var (
 	_ Stepper  = (*joinAsOf)(nil)
 	_ Restorer = (*joinAsOf)(nil)
 	_ Holder   = (*joinAsOf)(nil)
+	_ waiter   = (*joinAsOf)(nil)
 )
 
 func newJoinAsOf(j *join, b *builder, worker int) (Operator, error) {
@@ -142,6 +143,8 @@ func (j *joinAsOf) settled() int64 {
 	}
 	return j.wm[1]
 }
+
+func (j *joinAsOf) waiting() int64 { return j.bytes + int64(len(j.keys.Buf)) }
 
 func (j *joinAsOf) Held() int64 { return j.bytes + int64(cap(j.keys.Buf)) }
 

@@ -47,6 +47,7 @@ var (
 	_ Operator = (*joinLookup)(nil)
 	_ Stepper  = (*joinLookup)(nil)
 	_ Holder   = (*joinLookup)(nil)
+	_ waiter   = (*joinLookup)(nil)
 )
 
 func newJoinLookup(j *join, b *builder, worker int) (Operator, error) {
@@ -70,6 +71,8 @@ func newJoinLookup(j *join, b *builder, worker int) (Operator, error) {
 	}
 	return x, nil
 }
+
+func (j *joinLookup) waiting() int64 { return j.bytes + int64(len(j.keys.Buf)) }
 
 func (j *joinLookup) Held() int64 { return j.bytes + int64(cap(j.keys.Buf)) }
 

@@ -73,6 +73,11 @@ type Holder interface {
 	Held() int64 // bytes
 }
 
+// waiter is an operator that holds input back until the step's end.
+type waiter interface {
+	waiting() int64 // bytes
+}
+
 // States makes the state tables of a dataflow. Tables are named by their node
 // and a number below plan-wide SubTables, so that they are found again after a
 // restart; the owner begins, commits, captures and evicts them.

@@ -222,6 +222,9 @@ func (w *worker) growth() int64 {
 		for _, t := range x.tables {
 			n += t.Grown()
 		}
+		if h, ok := x.op.(waiter); ok {
+			n += h.waiting()
+		}
 	}
 	return n
 }

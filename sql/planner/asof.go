@@ -75,6 +75,10 @@ func (b *binder) asOfJoin(t *ast.Join, at ast.Expr, kind plan.JoinKind, l, r *re
 		a.kind = "event"
 		c := &exprCtx{b: b, sc: ls, clause: "FOR SYSTEM_TIME AS OF"}
 		lt = c.bind(at)
+		if s := refs(lt); s.empty() {
+			panic(unsupported(at.Offset(), "FOR SYSTEM_TIME AS OF a time that is no column of the left side").
+				WithHint("To join a relation as it stands when a row comes: FOR SYSTEM_TIME AS OF PROCTIME()."))
+		}
 		id := b.timeOf(r)
 		if id < 0 {
 			panic(sqlerr.New(sqlerr.FeatureNotSupported, "FOR SYSTEM_TIME AS OF needs a relation with a watermark: its time tells since when a row holds").
