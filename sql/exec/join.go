@@ -88,7 +88,7 @@ func newJoin(n *plan.Node, b *builder, worker int) (Operator, error) {
 	case !b.opts.Batch: // once, the rows come now
 		return newJoinLookup(j, b, worker)
 	}
-	if n.Bounds != nil && !b.opts.Batch {
+	if n.Bounds != nil {
 		return newJoinInterval(j, b, worker)
 	}
 	for s := range j.side {

@@ -744,16 +744,24 @@ func (j *joinAsOf) sweep() error {
 	}
 }
 
-// timeAfterKey reads the time behind a join key in AppendEq's encoding.
-func (x *joinSide) timeAfterKey(key []byte) (int64, error) {
+// afterKey skips a join key in AppendEq's encoding; a time follows.
+func (x *joinSide) afterKey(key []byte) ([]byte, error) {
 	for _, c := range x.key {
 		var err error
 		if key, err = types.SkipEq(key, x.cols[c].Type); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if len(key) < 8 {
-		return 0, damagedKey(types.Of(types.Timestamptz))
+		return nil, damagedKey(types.Of(types.Timestamptz))
+	}
+	return key, nil
+}
+
+func (x *joinSide) timeAfterKey(key []byte) (int64, error) {
+	key, err := x.afterKey(key)
+	if err != nil {
+		return 0, err
 	}
 	return keyTime(key), nil
 }

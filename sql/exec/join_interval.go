@@ -69,7 +69,7 @@ func newJoinInterval(j *join, b *builder, worker int) (Operator, error) {
 	for s, col := range []int{t.Left, t.Right} {
 		y, in := &x.sides[s], n.Inputs[s]
 		y.time = col
-		y.wmIn, y.end = in.TimeCol() == col, in.TimeEnd
+		y.wmIn, y.end = in.TimeCol() == col && !b.opts.Batch, in.TimeEnd
 		y.rows = b.tree(n, joinTree+s, worker)
 		y.cur = y.rows.Cursor()
 		if j.side[s].lonely {
@@ -79,6 +79,10 @@ func newJoinInterval(j *join, b *builder, worker int) (Operator, error) {
 		if y.wmIn {
 			x.join.time.late[s] = b.lateOf(n, s, col)
 		}
+	}
+	if b.opts.Batch {
+		x.batch = true
+		return &joinIntervalBatch{joinInterval: x}, nil
 	}
 	return x, nil
 }
@@ -174,14 +178,10 @@ func (j *joinInterval) Apply(in int, b *delta.Batch, out Emit) error {
 				return err
 			}
 		}
-		t := times[i]
-		if t < bound {
+		if times[i] < bound {
 			continue
 		}
-		eq := y.eq.At(k)
-		j.key = timeKey(append(j.prefix(eq, j.bucket(t)), eq[1:]...), t)
-		j.key = AppendRowKey(j.key, b.Cols, int(i), nil)
-		old, new := y.rows.Add(j.key, b.Weight(int(i)))
+		old, new := j.keep(in, b, k)
 		if x.match == nil || m == 0 || (old == 0) == (new == 0) {
 			continue
 		}
@@ -192,6 +192,16 @@ func (j *joinInterval) Apply(in int, b *delta.Batch, out Emit) error {
 		x.match.Add(j.key, m)
 	}
 	return j.out.flush(out)
+}
+
+// keep adds the row of the k-th key of a batch to those of side in. Its key is
+// then j.key.
+func (j *joinInterval) keep(in int, b *delta.Batch, k int) (old, new int64) {
+	y, i := &j.sides[in], int(j.side[in].at[k])
+	eq, t := y.eq.At(k), b.Cols[y.time].I[i]
+	j.key = timeKey(append(j.prefix(eq, j.bucket(t)), eq[1:]...), t)
+	j.key = AppendRowKey(j.key, b.Cols, i, nil)
+	return y.rows.Add(j.key, b.Weight(i))
 }
 
 // prefix begins a key.

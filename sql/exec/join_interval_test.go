@@ -293,6 +293,7 @@ func (c intervalCase) run(t *testing.T, seed int64) {
 			}
 		}
 	}
+	trial{root: n, model: func(in []*zset) *zset { return pairModel(n, [2]*zset{in[0], in[1]}, c.match) }}.batch(t, rng, 3, in[:])
 	got := 0
 	p.late.each(func(_ []types.Datum, w int64) { got += int(max(w, -w)) })
 	want := 0
