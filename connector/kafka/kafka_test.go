@@ -136,6 +136,9 @@ func (g *got) take(f connector.Fetch) {
 				g.t.Errorf("a row of partition %d came with partition %d", at, p)
 			}
 			g.rows[p] = append(g.rows[p], f.Batch.Cols[0].I[i])
+			if at := f.Batch.Cols[2].I[i]; f.Offset(i) != at {
+				g.t.Errorf("the row of offset %d came with offset %d", at, f.Offset(i))
+			}
 			g.offsets[p] = append(g.offsets[p], f.Batch.Cols[2].I[i])
 		}
 	}
