@@ -17,8 +17,11 @@ const (
 )
 
 // show draws a picture every second on a terminal, every five elsewhere, until
-// ctx ends.
+// ctx ends. One that cannot be drawn, because another client keeps the engine busy
+// or has dropped what it shows, ends nothing; an error is that none was drawn.
 func (d *demo) show(ctx context.Context) error {
+	drawn := false
+	var last error
 	every := time.Second
 	if !d.redraw {
 		every = 5 * time.Second
@@ -28,15 +31,18 @@ func (d *demo) show(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if !drawn {
+				return last
+			}
 			return nil
 		case <-tick.C:
 		}
 		// A picture that is begun is finished.
 		draw, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		err := d.draw(draw)
+		last = d.draw(draw)
 		cancel()
-		if err != nil {
-			return err
+		if drawn = drawn || last == nil; last != nil {
+			fmt.Fprintf(d.out, "no picture this time: %v\n", last)
 		}
 	}
 }
