@@ -171,6 +171,9 @@ func (s *source) halt() {
 		s.feed.close()
 		s.feed = nil
 	}
+	for _, x := range s.parts { // the next reader holds nothing
+		x.held = false
+	}
 }
 
 // positions returns where each partition stands.

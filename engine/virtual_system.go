@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -83,7 +84,16 @@ var systemRows = map[string]func(*virtualEnv) error{
 			r := connected(o)
 			if w := o.Watermark; w != nil {
 				r["watermark_column"] = o.Columns[w.Col].Name
-				r["watermark_delay"] = types.IntervalOf(w.Delay, 0, 0)
+				switch {
+				case w.Adaptive != nil:
+					a := w.Adaptive
+					r["watermark_strategy"] = fmt.Sprintf("adaptive: %v times the mean delay of the last %d, at least %s", a.Factor, a.N, span(a.Min))
+				case w.Ascending:
+					r["watermark_strategy"] = "ascending"
+				default:
+					r["watermark_strategy"] = "bounded"
+					r["watermark_delay"] = types.IntervalOf(w.Delay, 0, 0)
+				}
 			}
 			v.add(r)
 		}

@@ -127,3 +127,23 @@ func TestMarkerEdges(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+// TestHeldClockOverCrash: a held clock does not go back, and what was written by
+// it stays as it was, when the last checkpoint is older.
+func TestHeldClockOverCrash(t *testing.T) {
+	fs := vfs.NewStrictMem()
+	o := Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour}
+	e, err := Open(bg, o)
+	must(t, err)
+	s := another(t, e)
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK",
+		"CREATE TABLE t (k int, at timestamptz DEFAULT now(), WATERMARK FOR at AS at)", "CREATE TABLE",
+		"CHECKPOINT", "CHECKPOINT", "ADVANCE CLOCK TO '2100-01-02'", "ADVANCE CLOCK", "INSERT INTO t VALUES (1)", "INSERT 0 1")
+	fs.SetIgnoreSyncs(true)
+	_ = e.Close()
+	fs.ResetToSyncedState()
+	fs.SetIgnoreSyncs(false)
+	script(t, session(t, o), "SELECT at, at = now() FROM t", "2100-01-02 00:00:00+00|t",
+		"SELECT watermark FROM streamsql.watermarks WHERE kind = 'table'", "2100-01-02 00:00:00.000001+00",
+		"ADVANCE CLOCK TO '2100-01-01 12:00'", "ERROR 22023")
+}
