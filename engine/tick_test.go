@@ -305,3 +305,121 @@ func TestTicksInPieces(t *testing.T) {
 		}))
 	}
 }
+
+// conditions makes random conditions with the clock over t (k, ts, at, day, v, lasts).
+type conditions struct{ *rand.Rand }
+
+func (r conditions) pick(s ...string) string { return s[r.Intn(len(s))] }
+
+func (r conditions) length() string {
+	return r.pick("INTERVAL '1 hour'", "INTERVAL '90 minutes'", "INTERVAL '1 day'", "INTERVAL '-2 hours'", "INTERVAL '2 days 3 hours'", "INTERVAL '1 hour' * 3", "INTERVAL '1 month'", "INTERVAL '1 month 1 day -1 hour'", "INTERVAL '-1 month'")
+}
+
+func (r conditions) short() string {
+	return r.pick("INTERVAL '1 hour'", "INTERVAL '90 minutes'", "INTERVAL '1 day'", "INTERVAL '-2 hours'", "INTERVAL '2 days 3 hours'")
+}
+
+func (r conditions) clock() string {
+	switch r.Intn(9) {
+	case 0, 1:
+		return "now()"
+	case 2:
+		return "now() " + r.pick("+", "-") + " " + r.length()
+	case 3:
+		return "date_trunc('" + r.pick("hour", "day", "week", "month", "quarter", "minute") + "', now())"
+	case 4:
+		return "date_trunc('" + r.pick("hour", "day", "week", "month") + "', now() - " + r.length() + ")"
+	case 5:
+		return "date_trunc('" + r.pick("hour", "day", "week", "month") + "', current_timestamp) + " + r.short()
+	case 6:
+		return r.pick("localtimestamp", "now()::timestamp", "current_date::timestamp", "now()::date", "current_date - 2", "1 + current_date")
+	case 7:
+		return r.pick("current_date", "now()::date", "date_trunc('month', now())", "date_trunc('day', now())") + " - " + r.length()
+	}
+	return r.pick("now() - lasts", "now() + v * INTERVAL '1 hour'", "now() - INTERVAL '1 hour' + INTERVAL '1 day'")
+}
+
+func (r conditions) row() string {
+	return r.pick("ts", "ts", "at", "day", "ts + INTERVAL '1 hour'", "at - INTERVAL '1 month'", "ts + lasts", "day + v", "TIMESTAMPTZ '2101-03-01 00:00+00'", "greatest(ts, at)", "date_trunc('day', ts)")
+}
+
+func (r conditions) atom() string {
+	op := r.pick("<", "<=", ">", ">=", "<", "<=", ">", ">=", "=", "<>", "IS DISTINCT FROM", "IS NOT DISTINCT FROM")
+	switch r.Intn(6) {
+	case 0:
+		return r.row() + " BETWEEN " + r.clock() + " AND " + r.clock()
+	case 1:
+		return "now() - " + r.pick("ts", "at", "ts + lasts") + " " + op + " " + r.short()
+	case 2:
+		return r.row() + " " + op + " " + r.clock()
+	}
+	return r.clock() + " " + op + " " + r.row()
+}
+
+func (r conditions) condition(depth int) string {
+	if depth == 0 || r.Intn(3) == 0 {
+		if r.Intn(6) == 0 {
+			return r.pick("v > 2", "k % 3 = 0", "ts IS NULL")
+		}
+		return r.atom()
+	}
+	a, b := r.condition(depth-1), r.condition(depth-1)
+	switch r.Intn(6) {
+	case 0, 1:
+		return "(" + a + " OR " + b + ")"
+	case 2:
+		return "NOT (" + a + ")"
+	case 3:
+		return "(" + a + ") IS NOT TRUE"
+	case 4:
+		return "CASE WHEN v > 2 THEN " + a + " ELSE " + b + " END"
+	}
+	return "(" + a + " AND " + b + ")"
+}
+
+// TestTemporalConditions: views with random conditions are their queries' answers
+// while the clock goes over ends of days and months, and stops at the very moments
+// that their conditions name.
+func TestTemporalConditions(t *testing.T) {
+	r := conditions{rand.New(rand.NewSource(3))}
+	s := session(t, Options{})
+	script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2101-01-27 20:00:00+00'", "ADVANCE CLOCK",
+		"CREATE TABLE t (k INT, ts TIMESTAMPTZ, at TIMESTAMP, day DATE, v INT, lasts INTERVAL)", "CREATE TABLE")
+	var views [][2]string
+	refused := 0
+	for i := range 90 {
+		q := "SELECT k FROM t WHERE " + r.condition(1+i%3)
+		name := fmt.Sprintf("v%d", i)
+		if _, err := s.Exec(bg, "CREATE MATERIALIZED VIEW "+name+" AS "+q); err != nil {
+			if !strings.Contains(err.Error(), "is only supported in conditions") {
+				t.Fatalf("%s: %v", q, err)
+			}
+			refused++
+			continue
+		}
+		views = append(views, [2]string{name, q})
+	}
+	if refused > 30 {
+		t.Errorf("%d of 90 were refused", refused)
+	}
+	k := 0
+	for i := range 45 {
+		k++
+		time := func() string {
+			return fmt.Sprintf("date_trunc('hour', now()) + INTERVAL '%d days %d hours'", r.Intn(70)-40, r.Intn(30)-15)
+		}
+		run1(t, s, fmt.Sprintf("INSERT INTO t VALUES (%d, %s, %s, (%s)::date, %d, INTERVAL '%d hours'), (%d, NULL, %s, NULL, 3, '1 month')",
+			k, time(), time(), time(), r.Intn(5), r.Intn(30), k, time()))
+		switch r.Intn(4) {
+		case 0:
+			run1(t, s, fmt.Sprintf("DELETE FROM t WHERE k = %d", 1+r.Intn(k)))
+		case 1:
+			run1(t, s, fmt.Sprintf("UPDATE t SET ts = %s, v = %d WHERE k = %d", time(), r.Intn(5), 1+r.Intn(k)))
+		}
+		run1(t, s, "ADVANCE CLOCK TO "+r.pick("now()", "date_trunc('hour', now()) + INTERVAL '1 hour'", "date_trunc('day', now()) + INTERVAL '1 day'",
+			"date_trunc('hour', now()) + INTERVAL '5 hours'", "now() + INTERVAL '00:00:00.000001'", "now() + INTERVAL '17 hours 1 second'", "now() + INTERVAL '3 days'"))
+		for _, v := range views {
+			same(t, s, fmt.Sprintf("step %d, %s", i, v[1]), v[0], v[1])
+		}
+	}
+}
