@@ -20,6 +20,7 @@ type groupTime struct {
 	timeCol      int // of the input; -1: the watermark does nothing
 	closing      bool
 	ends         bool // the time column is a window's end
+	indexed      bool // closeIdx is kept
 	keyAt        int  // closing: the time column's place in keys
 	closeIdx     timeIndex
 	lateFn       func(rows *delta.Batch, wm int64) error
@@ -208,6 +209,7 @@ func Folds(env *expr.Env, n *plan.Node) bool {
 
 func (g *groupTime) openTime(n *plan.Node, b *builder, sub, worker int) {
 	if g.closing {
+		g.indexed = true
 		g.closeIdx.init(b.tree(n, sub, worker))
 	}
 	if g.timeCol >= 0 {
@@ -275,7 +277,7 @@ func (g *groupTime) rollbackTime() {
 }
 
 func (g *groupTime) forgetTime() {
-	if g.closing {
+	if g.indexed {
 		g.closeIdx.forget()
 	}
 }
@@ -501,7 +503,7 @@ func (a *agg) rowErr(err error, args []*delta.Vec, cols []plan.Column) error {
 
 // nextPart is NextClose of an operator with partitions.
 func (g *groupTime) nextPart() int64 {
-	if !g.closing {
+	if !g.indexed {
 		return never
 	}
 	return g.nextOf(&g.closeIdx)

@@ -31,6 +31,7 @@ type over struct {
 	key     []byte
 	out     rowsOut
 	groupTime
+	time overTime
 }
 
 type overPart struct {
@@ -66,9 +67,11 @@ func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 	}
 	o.initTime(n, b, n.Keys)
+	o.initOverTime(n, b)
 	o.set = b.tree(n, 0, worker)
 	o.cur = o.set.Cursor()
 	o.openTime(n, b, 1, worker)
+	o.openOverTime(n, b, worker)
 	return o, nil
 }
 
@@ -110,7 +113,7 @@ func (o *over) touch(prefix []byte, b *delta.Batch, i int) error {
 	}
 	p := overPart{prefix: string(prefix), from: int32(len(o.was.entries))}
 	p.partTime = o.partTime(o.cur, prefix, b, i)
-	if err := o.compute(p.prefix, &o.was); err != nil {
+	if _, err := o.compute(p.prefix, &o.was); err != nil {
 		return err
 	}
 	p.to = int32(len(o.was.entries))
@@ -127,6 +130,12 @@ type partition struct {
 	// their number among the groups of peers
 	first, end, group []int32
 	groups            []int32 // the first row of each group of peers, and the number of rows
+
+	// Where state is bounded: what was before the rows, see overTime.
+	skip                   int   // rows that are final, and not shown any more
+	dropped, droppedGroups int64 // rows and groups of peers before
+	firstRow               []*delta.Vec
+	folded                 []byte // states over what was dropped and the final rows
 }
 
 // maxPartition bounds the bytes of a partition's column: offsets have 32 bits, and
@@ -183,26 +192,36 @@ func (o *over) load(prefix string) (*partition, error) {
 }
 
 // compute appends the output rows of a partition to l.
-func (o *over) compute(prefix string, l *overList) error {
+func (o *over) compute(prefix string, l *overList) (*partition, error) {
 	p, err := o.load(prefix)
 	if err != nil || p.b.N == 0 {
-		return err
+		return p, err
+	}
+	if o.time.on {
+		limit := int64(NoWatermark)
+		if o.wm != NoWatermark {
+			limit = o.limit()
+		}
+		if err := o.past(prefix, p, limit); err != nil {
+			return p, err
+		}
 	}
 	vals := newCols(o.n.Out[len(p.b.Cols):], p.b.N)
 	for i, f := range o.funcs {
 		if f != nil {
 			if err := f.eval(o.n, p, vals[i]); err != nil {
-				return err
+				return p, err
 			}
 		}
 	}
+	folded := p.folded
 	for _, s := range o.sums {
-		if err := s.eval(o.n, p, vals); err != nil {
-			return err
+		if folded, err = s.eval(o.n, p, vals, folded); err != nil {
+			return p, err
 		}
 	}
 	at := len(l.entries)
-	for i, k := range p.keys {
+	for i, k := range p.keys[p.skip:] {
 		e := overEntry{off: len(l.buf)}
 		l.buf = append(l.buf, k...)
 		e.mid = len(l.buf)
@@ -213,7 +232,7 @@ func (o *over) compute(prefix string, l *overList) error {
 		l.entries = append(l.entries, e)
 	}
 	slices.SortFunc(l.entries[at:], func(a, b overEntry) int { return bytes.Compare(l.bytes(&a), l.bytes(&b)) })
-	return nil
+	return p, nil
 }
 
 // Finish emits how the rows of touched partitions changed.
@@ -221,8 +240,14 @@ func (o *over) Finish(out Emit) error {
 	for i := range o.touched {
 		t := &o.touched[i]
 		o.now.clear()
-		if err := o.compute(t.prefix, &o.now); err != nil {
+		p, err := o.compute(t.prefix, &o.now)
+		if err != nil {
 			return err
+		}
+		if o.time.on {
+			if err := o.changed(t.prefix, p); err != nil {
+				return err
+			}
 		}
 		o.partChanged(o.cur, t.prefix, &t.partTime)
 		was, now := o.was.entries[t.from:t.to], o.now.entries
@@ -275,7 +300,11 @@ func (o *over) forget() {
 
 // Advance drops the partitions that the watermark has closed.
 func (o *over) Advance(wm []int64, _ Emit) (int64, error) {
-	return o.advanceParts(inputTime(o.n, wm), o.set, o.cur)
+	w := inputTime(o.n, wm)
+	if o.time.on && w > o.wm {
+		return w, o.advanceTime(w)
+	}
+	return o.advanceParts(w, o.set, o.cur)
 }
 
 // Commit and Rollback end a step.

@@ -57,14 +57,14 @@ func sameFrame(a, b *plan.Frame) bool {
 func (f *windowFunc) eval(n *plan.Node, p *partition, out *delta.Vec) error {
 	rows := p.b.N
 	arg := func(a int) *delta.Vec { return p.b.Cols[f.call.Args[a]] }
-	for i := range rows {
+	for i := p.skip; i < rows; i++ {
 		switch f.name {
 		case "row_number":
-			out.AppendInt(int64(i) + 1)
+			out.AppendInt(p.dropped + int64(i) + 1)
 		case "rank":
-			out.AppendInt(int64(p.first[i]) + 1)
+			out.AppendInt(p.dropped + int64(p.first[i]) + 1)
 		case "dense_rank":
-			out.AppendInt(int64(p.group[i]) + 1)
+			out.AppendInt(p.droppedGroups + int64(p.group[i]) + 1)
 		case "percent_rank":
 			if rows == 1 {
 				out.AppendFloat(0)
@@ -111,6 +111,10 @@ func (f *windowFunc) eval(n *plan.Node, p *partition, out *delta.Vec) error {
 			}
 		case "first_value", "last_value", "nth_value":
 			from, to := frameOf(f.call.Frame, n, p, i)
+			if fr := f.call.Frame; f.name == "first_value" && (fr == nil || fr.Start == nil) && p.firstRow != nil {
+				out.AppendFrom(p.firstRow[f.call.Args[0]], 0)
+				continue
+			}
 			j := from
 			switch f.name {
 			case "last_value":
@@ -241,7 +245,7 @@ type frameAggs struct {
 
 func (s *frameAggs) build(n *plan.Node, b *builder, worker int) error {
 	in := *n.Inputs[0]
-	in.AppendOnly, in.Time = false, 0
+	in.AppendOnly, in.Time = grows(n, s.frame), 0
 	node := &plan.Node{ID: n.ID, Op: plan.Agg, Inputs: []*plan.Node{&in}}
 	for _, c := range s.calls {
 		c.Order = n.Order // for those that depend on it
@@ -273,7 +277,10 @@ func (s *frameAggs) clear() {
 	}
 }
 
-func (s *frameAggs) eval(n *plan.Node, p *partition, vals []*delta.Vec) error {
+// eval appends the aggregates' values for the rows of p that are shown. folded
+// begins with their state over the rows before, if they have one; what follows
+// it is returned.
+func (s *frameAggs) eval(n *plan.Node, p *partition, vals []*delta.Vec, folded []byte) ([]byte, error) {
 	outs := make([]*delta.Vec, len(s.at))
 	for k, at := range s.at {
 		outs[k] = vals[at]
@@ -281,28 +288,32 @@ func (s *frameAggs) eval(n *plan.Node, p *partition, vals []*delta.Vec) error {
 	s.begin()
 	defer s.clear()
 	lo, hi := 0, 0 // the rows that are in
-	for i := range p.b.N {
+	if len(folded) > 0 && (s.frame == nil || s.frame.Start == nil) {
+		folded = s.seed(folded)
+		hi = p.skip
+	}
+	for i := p.skip; i < p.b.N; i++ {
 		from, to := frameOf(s.frame, n, p, i)
-		if i > 0 && from == lo && to == hi {
+		if i > p.skip && from == lo && to == hi {
 			for _, v := range outs {
 				v.AppendFrom(v, v.N-1)
 			}
 			continue
 		}
 		if err := s.feed(p, lo, min(from, hi), -1); err != nil {
-			return err
+			return nil, err
 		}
 		lo = from
 		hi = max(hi, lo)
 		if err := s.feed(p, hi, to, 1); err != nil {
-			return err
+			return nil, err
 		}
 		hi = max(hi, to)
 		if err := s.a.current(outs); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return folded, nil
 }
 
 // feed adds rows from to to-1 with weight w.

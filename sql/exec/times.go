@@ -182,7 +182,7 @@ func (c *closer) Open(fn func(at, n int64)) {
 }
 
 func (g *groupTime) openParts(fn func(at, n int64)) {
-	if g.closing {
+	if g.indexed {
 		g.closeIdx.each(func(t, n int64) { fn(g.openAt(t), n) })
 	}
 }
