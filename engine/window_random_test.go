@@ -96,7 +96,16 @@ func (g *windowQueries) bounds() []string {
 func (g *windowQueries) query(depth int) windowRel {
 	w := g.base(depth)
 	where := g.pick("", "", " WHERE v > 1", " WHERE k <> 'b'")
-	switch g.r.Intn(6) {
+	switch g.r.Intn(7) {
+	case 6: // both inputs have what is needed to close, and the union may not
+		show := append([]string{"k"}, g.some("window_end", "window_time")...)
+		part := func(where string) string {
+			if g.r.Intn(3) == 0 {
+				return fmt.Sprintf("SELECT %s, v FROM (SELECT *, row_number() OVER (PARTITION BY window_start, window_end ORDER BY v) AS rn FROM %s w) WHERE rn = 1", strings.Join(show, ", "), w.sql)
+			}
+			return fmt.Sprintf("SELECT %s, count(*) AS v FROM %s w WHERE %s GROUP BY k, window_start, window_end, window_time", strings.Join(show, ", "), w.sql, where)
+		}
+		return windowRel{sql: part("v > 1") + " UNION ALL " + part("v <= 2"), cols: append(slices.Clone(show), "v"), time: w.times(show)}
 	case 0, 1: // groups; not all keys are shown
 		keys := g.some("k", "v")
 		show := append(slices.Clone(keys), g.bounds()...)

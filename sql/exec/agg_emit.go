@@ -101,10 +101,8 @@ func (a *agg) emitRange(from, to int, out Emit) error {
 	e.rows = append(e.rows, nowRows...)
 	e.born = nowRows
 	// With no aggregates, a group that stays changes nothing but its form.
-	if len(a.calls) == 0 && a.formed == len(a.keys) && len(e.old) == wasN && wasN == len(nowRows) {
-		return nil
-	}
-	if len(e.rows) > 0 {
+	same := len(a.calls) == 0 && a.formed == len(a.keys) && len(e.old) == wasN && wasN == len(nowRows)
+	if len(e.rows) > 0 && !same {
 		b, err := a.answers(e)
 		if err != nil {
 			return err

@@ -49,42 +49,74 @@ func (b *binder) emitInterval(q *ast.Query) int64 {
 
 // onClose makes the answer final: an aggregate by windows emits each group once,
 // when the watermark closes it; whatever else there is waits above for its row's
-// time. What stands between that and the root must be a Map, which passes on
-// what is final.
+// time. What stands between that and the root passes on what is final.
 func (y *physical) onClose(root *phys, q *ast.Query) *phys {
-	var above []*plan.Node
-	n := root.n
-	for n.Op == plan.Map || n.Op == plan.Exchange {
-		above = append(above, n)
-		n = n.Inputs[0]
+	if closes(root.n) == never {
+		panic(y.neverCloses(root.n, q))
 	}
-	if n.Op == plan.Agg && n.Time != 0 && n.TimeEnd {
-		n.Final, n.AppendOnly = true, true
-		finalAbove(above)
-		return root
+	return &phys{n: closed(root.n), out: root.out, times: root.times}
+}
+
+// closing is how a node's output can be made final.
+type closing int
+
+const (
+	never  closing = iota
+	held           // rows are held until their time
+	byAggs         // the aggregates beneath it are
+)
+
+// closes finds the best way to make the output of n final.
+func closes(n *plan.Node) closing {
+	own := never
+	if n.Time != 0 && n.Lag == 0 && !nullable(n, n.TimeCol()) {
+		own = held
 	}
-	// The highest operator with a time, which a projection may have dropped.
-	for i := range len(above) + 1 {
-		at := n
-		if i < len(above) {
-			at = above[i]
+	switch n.Op {
+	case plan.Agg:
+		if own == held && n.TimeEnd {
+			return byAggs
 		}
-		if at.Time == 0 || at.Lag != 0 || nullable(at, at.TimeCol()) {
-			continue
+	case plan.Map, plan.Exchange, plan.Union:
+		least := byAggs
+		for _, in := range n.Inputs {
+			least = min(least, closes(in))
 		}
-		in := &phys{n: at}
-		if i == 0 {
-			in = root
-		}
-		c := y.closeNode(in)
-		if i == 0 {
-			return c
-		}
-		above[i-1].Inputs[0] = c.n
-		finalAbove(above[:i])
-		return root
+		return max(own, least)
 	}
-	panic(y.neverCloses(root.n, q))
+	return own
+}
+
+// closed makes the output of n final, as closes says.
+func closed(n *plan.Node) *plan.Node {
+	switch n.Op {
+	case plan.Agg:
+		if n.TimeEnd {
+			n.Final, n.AppendOnly = true, true
+			return n
+		}
+	case plan.Map, plan.Exchange, plan.Union:
+		how := closes(n)
+		if how == held && n.Time != 0 && n.Lag == 0 && !nullable(n, n.TimeCol()) {
+			break
+		}
+		for i, in := range n.Inputs {
+			n.Inputs[i] = closed(in)
+		}
+		n.AppendOnly, n.Keep = true, false
+		return n
+	}
+	return closeNode(n)
+}
+
+// closeNode is a Close over n. A row and what takes it back must meet, and a
+// worker keep what is of its key groups.
+func closeNode(n *plan.Node) *plan.Node {
+	x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
+	for i := range n.Out {
+		x.Keys = append(x.Keys, i)
+	}
+	return &plan.Node{Op: plan.Close, Inputs: []*plan.Node{x}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
 }
 
 // nullable tells whether column c of n is NULL where a FULL JOIN has no partner.
@@ -104,25 +136,6 @@ func nullable(n *plan.Node, c int) bool {
 		return false
 	}
 	return nullable(n.Inputs[0], c)
-}
-
-// closeNode is a Close over in. A row and what takes it back must meet, and a
-// worker keep what is of its key groups.
-func (y *physical) closeNode(in *phys) *phys {
-	n := in.n
-	x := &plan.Node{Op: plan.Exchange, Inputs: []*plan.Node{n}, Out: n.Out, AppendOnly: n.AppendOnly, Time: n.Time, TimeEnd: n.TimeEnd}
-	for i := range n.Out {
-		x.Keys = append(x.Keys, i)
-	}
-	c := &plan.Node{Op: plan.Close, Inputs: []*plan.Node{x}, Out: n.Out, AppendOnly: true, Time: n.Time, TimeEnd: n.TimeEnd}
-	return &phys{n: c, out: in.out, times: in.times}
-}
-
-// finalAbove says of Maps and exchanges that their input is final now.
-func finalAbove(ns []*plan.Node) {
-	for _, n := range ns {
-		n.AppendOnly, n.Keep = true, false
-	}
 }
 
 // neverCloses says why EMIT ON WINDOW CLOSE would never emit.

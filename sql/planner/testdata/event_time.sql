@@ -57,6 +57,9 @@ create materialized view m as select k, random() as r, count(*) from session(ev 
 create materialized view m as select * from ev emit on window close
 create materialized view m as select id, ts from et where v > 1 emit on window close
 create materialized view m as select k, window_end, max(v) from tumble(ev, ts, interval '1 minute') group by k, window_end union all select k, window_end, 0 from tumble(ev, ts, interval '1 minute') group by k, window_end emit on window close
+create materialized view m as select k, max(v) from tumble(ev, ts, interval '1 minute') group by k, window_end union all select k, count(*) from tumble(ev, ts, interval '5 minutes') group by k, window_end emit on window close
+create materialized view m as select k, max(v) as v from tumble(ev, ts, interval '1 minute') group by k, window_end union all select k, v from (select *, row_number() over (partition by window_end order by v) as rn from tumble(ev, ts, interval '5 minutes')) where rn = 1 emit on window close
+create materialized view m as select k, max(v) as v from tumble(ev, ts, interval '1 minute') group by k, window_end union all select k, v from raw emit on window close
 create materialized view m as select window_start, count(*) from tumble(raw, proctime(), interval '1 minute') group by window_start emit on window close
 create materialized view m as select k, count(*) from ev group by k emit every interval '5 seconds'
 create materialized view m as select k, ts from ev emit every '5 seconds'
