@@ -44,6 +44,7 @@ type joinAsOf struct {
 	batches []*delta.Batch
 	rows    int
 	bytes   int64
+	over    bool // a sum of weights left the range
 	keys    Keys // changes of the right side that wait, as in its tree
 	weights []int64
 	heads   []int32 // of each, the bytes of key group and join key
@@ -298,6 +299,10 @@ func (j *joinAsOf) applyRight(out Emit) error {
 		from = to
 	}
 	j.clearRight()
+	if j.over {
+		j.over = false
+		return errWeight
+	}
 	if err := j.right.tree.Err(); err != nil {
 		return err
 	}
@@ -321,6 +326,9 @@ func (j *joinAsOf) headOf(i int32) []byte {
 func (j *joinAsOf) run(idx []sortKey, from int) (to int, w int64) {
 	k := j.keys.At(int(idx[from].i))
 	for to = from; to < len(idx) && bytes.Equal(j.keys.At(int(idx[to].i)), k); to++ {
+		if overflows(w, j.weights[idx[to].i]) {
+			j.over = true
+		}
 		w += j.weights[idx[to].i]
 	}
 	return to, w

@@ -94,6 +94,9 @@ func (j *joinLookup) Apply(in int, b *delta.Batch, out Emit) error {
 			x.store.end()
 		}
 		x.store.sweep()
+		if j.groups.over {
+			return errWeight
+		}
 		return nil
 	}
 	if !j.keeps {
@@ -184,6 +187,9 @@ func (j *joinLookup) applyKept(out Emit) error {
 		key := j.keys.At(i)
 		w, to := int64(0), from
 		for ; to < len(idx) && bytes.Equal(j.keys.At(int(idx[to].i)), key); to++ {
+			if overflows(w, j.weights[idx[to].i]) {
+				return errWeight
+			}
 			w += j.weights[idx[to].i]
 		}
 		from = to
@@ -233,7 +239,11 @@ func (j *joinLookup) come(key []byte, head int, w int64, out Emit) error {
 		for j.it.start(o.store, id, j.one.At(0)); j.it.next(); {
 			j.key = append(j.key[:prefix], j.it.row...)
 			j.made.Add(j.key, j.it.w)
-			if err := j.emit(key[head:], j.it.row, w*j.it.w, out); err != nil {
+			rw, err := mulWeights(w, j.it.w)
+			if err != nil {
+				return err
+			}
+			if err := j.emit(key[head:], j.it.row, rw, out); err != nil {
 				return err
 			}
 		}
