@@ -25,8 +25,8 @@ import (
 // With a watermark on the right side, a left row at which no right row can come or
 // go any more is settled, and dropped; a right row behind the watermark is late.
 // With one on the left side too, right rows go that others have superseded for
-// whatever left row may come; then also left rows behind it are late. The first
-// row not below may be long in coming: with it nothing is dropped.
+// whatever left row may come; then also left rows behind it are late. Where it is
+// the first row not below, a left row is settled when it has one that cannot go.
 type joinAsOf struct {
 	*join
 	left, right asOfSide
@@ -54,6 +54,7 @@ type joinAsOf struct {
 	new     []byte
 	has     [2]bool
 	seek    []byte
+	foundAt int64 // place of the row that before returned
 	gone    Keys
 	goneW   []int64
 	lateOut rowsOut
@@ -111,7 +112,7 @@ func newJoinAsOf(j *join, b *builder, worker int) (Operator, error) {
 		side.cur = side.tree.Cursor()
 		x.wm[s], x.prev[s] = NoWatermark, NoWatermark
 		in := n.Inputs[s]
-		x.timed[s] = in.TimeCol() == side.time && !a.Next && !b.opts.Batch
+		x.timed[s] = in.TimeCol() == side.time && !b.opts.Batch
 		x.ends[s] = in.TimeEnd
 		if x.timed[s] {
 			x.join.time.late[s] = b.lateOf(n, s, side.time)
@@ -134,12 +135,13 @@ func (j *joinAsOf) isLate(in int, t int64) bool {
 	return j.timed[in] && t < j.wm[in] && (in == 1 || j.timed[1])
 }
 
-// settled is the time below which no right row's change concerns a left row.
+// settled is the time below which no right row's change concerns a left row; with
+// the next row, below which a right row cannot go.
 func (j *joinAsOf) settled() int64 {
 	if !j.timed[1] || j.wm[1] == NoWatermark {
 		return math.MinInt64
 	}
-	if j.strict {
+	if j.strict && !j.next {
 		return plus(j.wm[1], 1)
 	}
 	return j.wm[1]
@@ -510,6 +512,7 @@ func (j *joinAsOf) before(head, key []byte) ([]byte, int64) {
 			break
 		}
 		if w := j.weightOf(cur.Weight()); w > 0 {
+			j.foundAt = keyTime(k[len(head):])
 			return k[len(head)+8:], w
 		}
 	}
@@ -617,7 +620,7 @@ func (j *joinAsOf) applyLeft(out Emit) error {
 					return err
 				}
 			}
-			if j.batch || times[i] < settled {
+			if j.batch || !j.next && times[i] < settled || j.next && w > 0 && j.place(j.foundAt) < settled {
 				continue
 			}
 			x.keys.Buf = AppendRowKey(timeKey(x.keys.Buf, t), b.Cols, i, nil)
@@ -649,7 +652,7 @@ func (j *joinAsOf) holding(head []byte, t int64) ([]byte, int64) {
 
 // supersede drops the right rows of a key that hold for no left row any more.
 func (j *joinAsOf) supersede(head []byte) error {
-	if !j.timed[0] || !j.timed[1] || j.wm[0] == NoWatermark || j.wm[1] == NoWatermark {
+	if j.next || !j.timed[0] || !j.timed[1] || j.wm[0] == NoWatermark || j.wm[1] == NoWatermark {
 		return nil
 	}
 	// The last row that cannot go, and that any left row to come is not before, stays.
@@ -710,44 +713,97 @@ func (j *joinAsOf) take(wm []int64) {
 	}
 }
 
-// sweep drops the left rows that are settled, when they have doubled since the
-// last time.
+// sweep drops what is settled, when the rows have doubled since the last time.
 func (j *joinAsOf) sweep() error {
 	settled := j.settled()
-	if settled == math.MinInt64 || j.left.tree.Len() < 2*j.sweptAt+sweepMin {
+	n := j.left.tree.Len()
+	if j.next {
+		n += j.right.tree.Len()
+	}
+	if settled == math.MinInt64 || n < 2*j.sweptAt+sweepMin {
 		return nil
 	}
 	x := &j.side[0]
+	if !j.next {
+		err := j.drop(&j.left, func(k []byte) (bool, error) {
+			t, err := x.timeAfterKey(k[1:])
+			return t < settled, err
+		})
+		j.sweptAt = j.left.tree.Len()
+		return err
+	}
+	// A left row that has its next row, one that cannot go, is settled. Then no
+	// right row is needed that none to come can be before.
+	var head []byte
+	found, last := false, int64(0)
+	err := j.drop(&j.left, func(k []byte) (bool, error) {
+		rest, err := x.afterKey(k[1:])
+		if err != nil {
+			return false, err
+		}
+		if mine := k[:len(k)-len(rest)]; !bytes.Equal(head, mine) {
+			head = append(head[:0], mine...)
+			last, found = j.lastBelow(head, settled)
+		}
+		t := j.place(keyTime(rest))
+		return found && (t < last || t == last && !j.strict), nil
+	})
+	if err == nil && j.timed[0] && j.wm[0] != NoWatermark {
+		bound := min(j.wm[0], settled)
+		r := &j.side[1]
+		err = j.drop(&j.right, func(k []byte) (bool, error) {
+			t, err := r.timeAfterKey(k[1:])
+			return j.place(t) < bound, err
+		})
+	}
+	j.sweptAt = j.left.tree.Len() + j.right.tree.Len()
+	return err
+}
+
+// lastBelow is the greatest time of a key's right rows below limit. Their places
+// are in descending order of time.
+func (j *joinAsOf) lastBelow(head []byte, limit int64) (int64, bool) {
+	cur := j.right.cur
+	for ok := cur.Seek(timeKey(append(j.seek[:0], head...), j.place(limit-1))); ok; ok = cur.Next() {
+		k := cur.Key()
+		if !bytes.HasPrefix(k, head) {
+			break
+		}
+		if cur.Weight() > 0 {
+			return j.place(keyTime(k[len(head):])), true
+		}
+	}
+	return 0, false
+}
+
+// drop removes the rows of a side for which done.
+func (j *joinAsOf) drop(s *asOfSide, done func(key []byte) (bool, error)) error {
 	const some = 4096
 	seek := []byte{0}
 	for {
 		j.gone.Reset()
 		j.goneW = j.goneW[:0]
-		ok := j.left.cur.Seek(seek)
-		for ; ok && len(j.goneW) < some; ok = j.left.cur.Next() {
-			k := j.left.cur.Key()
-			t, err := x.timeAfterKey(k[1:])
+		ok := s.cur.Seek(seek)
+		for ; ok && len(j.goneW) < some; ok = s.cur.Next() {
+			k := s.cur.Key()
+			is, err := done(k)
 			if err != nil {
 				return err
 			}
-			if t < settled {
+			if is {
 				j.gone.Buf = append(j.gone.Buf, k...)
 				j.gone.End()
-				j.goneW = append(j.goneW, j.left.cur.Weight())
+				j.goneW = append(j.goneW, s.cur.Weight())
 			}
 		}
 		if ok {
-			seek = append(seek[:0], j.left.cur.Key()...)
+			seek = append(seek[:0], s.cur.Key()...)
 		}
 		for i, w := range j.goneW {
-			j.left.tree.Add(j.gone.At(i), -w)
+			s.tree.Add(j.gone.At(i), -w)
 		}
-		if err := j.left.tree.Err(); err != nil {
+		if err := s.tree.Err(); err != nil || !ok {
 			return err
-		}
-		if !ok {
-			j.sweptAt = j.left.tree.Len()
-			return nil
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestJoinAsOf(t *testing.T) {
 }
 
 func (c asOfCase) late(s int, t types.Datum, wm []int64) bool {
-	return !c.next && c.timed[1] && c.timed[s] && !t.Null && t.I < wm[s]
+	return c.timed[1] && c.timed[s] && !t.Null && t.I < wm[s]
 }
 
 func (c asOfCase) run(t *testing.T, seed int64) {

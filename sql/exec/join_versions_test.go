@@ -136,9 +136,10 @@ func testJoinVersions(t *testing.T, seed int64) {
 
 // TestJoinAsOfState: an hour at a constant rate leaves a state that does not grow.
 func TestJoinAsOfState(t *testing.T) {
-	for _, versions := range []bool{false, true} {
+	for i := range 3 {
+		versions, next := i == 1, i == 2
 		n := timeJoin(plan.Left, true, [2]bool{true, true})
-		n.AsOf = &plan.AsOf{Kind: "event", LeftTime: 1, RightTime: 0, Versions: versions}
+		n.AsOf = &plan.AsOf{Kind: "event", LeftTime: 1, RightTime: 0, Versions: versions, Next: next}
 		p := newPipeline(t, n, &expr.Env{})
 		rng := rand.New(rand.NewSource(1))
 		last := map[string][]types.Datum{}
@@ -164,7 +165,7 @@ func TestJoinAsOfState(t *testing.T) {
 			}
 		}
 		if most := 2*(700+sweepMin) + 1000; after[5] > most || after[5] > after[0]*3/2 {
-			t.Errorf("versions %v: entries after each ten minutes: %v, most %d", versions, after, most)
+			t.Errorf("versions %v, next %v: entries after each ten minutes: %v, most %d", versions, next, after, most)
 		}
 		late := 0
 		p.late.each(func([]types.Datum, int64) { late++ })
