@@ -218,6 +218,7 @@ func (a *attempt) run() *stop {
 func (a *attempt) keep() {
 	e := a.e
 	a.commit()
+	e.taken += a.grown
 	for _, p := range a.done {
 		if p.j.sink != nil && p.out.rows > 0 {
 			if err := p.j.sink.write(e.epoch+1, p.out); err != nil {

@@ -268,3 +268,79 @@ func TestWeightOverflow(t *testing.T) {
 		"INSERT INTO t SELECT 1 FROM generate_series(1, 12)", "INSERT 0 12",
 		"SELECT state FROM streamsql.jobs ORDER BY name", "RUNNING\nFAILED", "SELECT DISTINCT code FROM streamsql.job_errors", "22003", "SELECT n FROM n", "14")
 }
+
+// TestHighWater: much dirty state makes a checkpoint come early, and what makes
+// more of it wait.
+func TestHighWater(t *testing.T) {
+	const limit = 64 << 20
+	e := open(t, Options{Dir: "data", FS: vfs.NewMem(), MemoryLimit: limit, StatementMemory: 32 << 20, CheckpointInterval: time.Hour})
+	s := another(t, e)
+	script(t, s, "CREATE TABLE t (a int, b text)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT a, count(*) AS n, max(b) AS b FROM t GROUP BY a", "CREATE MATERIALIZED VIEW")
+	checkpoints := func() (n int) {
+		must(t, e.do(bg, func() { n = len(e.history) }))
+		return n
+	}
+	time.Sleep(20 * time.Millisecond)
+	before := checkpoints()
+	most := watchMemory(t, e)
+	done := make(chan string)
+	const writers, each, rows = 4, 12, 8000
+	for w := range writers {
+		x := another(t, e)
+		go func() {
+			for i := range each {
+				from := (w*each + i) * rows
+				sql := fmt.Sprintf("INSERT INTO t SELECT g, repeat('x', 60) FROM generate_series(%d, %d) x(g)", from, from+rows-1)
+				if got := ask(x, sql); got != fmt.Sprintf("INSERT 0 %d", rows) {
+					done <- got
+					return
+				}
+			}
+			done <- ""
+		}()
+	}
+	for range writers {
+		if got := <-done; got != "" {
+			t.Error(got)
+		}
+	}
+	if n := checkpoints() - before; n < 2 {
+		t.Errorf("%d checkpoints", n)
+	}
+	if got := most(); got < limit/2 || got > limit+limit/5 {
+		t.Errorf("%d MiB of state at most", got>>20)
+	}
+	var total int64 = writers * each * rows
+	script(t, s, "SELECT count(*), sum(n), sum(length(b)) FROM v", fmt.Sprintf("%d|%d|%d", total, total, 60*total))
+}
+
+// TestHotKey: the rows of one join key need not fit the memory.
+func TestHotKey(t *testing.T) {
+	const limit = 16 << 20
+	e := open(t, Options{Dir: "data", FS: vfs.NewMem(), MemoryLimit: limit, StatementMemory: 32 << 20, CheckpointInterval: 10 * time.Millisecond})
+	s := another(t, e)
+	script(t, s, "CREATE TABLE t (k int, x int, b text)", "CREATE TABLE", "CREATE TABLE u (k int)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n, sum(t.x) AS x, sum(length(t.b)) AS b FROM t JOIN u ON t.k = u.k", "CREATE MATERIALIZED VIEW")
+	const n, rows = 16, 10000 // more than 24 MB for one key
+	for i := range n {
+		script(t, s, fmt.Sprintf("INSERT INTO t SELECT 1, g, repeat('y', 100) FROM generate_series(%d, %d) x(g)", i*rows, (i+1)*rows-1), fmt.Sprintf("INSERT 0 %d", rows))
+	}
+	script(t, s, "CHECKPOINT", "CHECKPOINT", "INSERT INTO u VALUES (1)", "INSERT 0 1")
+	var bytes, held int64
+	must(t, e.do(bg, func() {
+		for _, x := range e.order[0].tables.tables {
+			bytes += x.Bytes()
+		}
+		for _, r := range e.relations {
+			held += r.main.tree.Bytes()
+		}
+	}))
+	if bytes+held > limit {
+		t.Errorf("%d MiB of operators, %d MiB of tables", bytes>>20, held>>20)
+	}
+	total := int64(n * rows)
+	script(t, s, "SELECT n, x, b FROM v", fmt.Sprintf("%d|%d|%d", total, total*(total-1)/2, 100*total),
+		"INSERT INTO u VALUES (1)", "INSERT 0 1", "DELETE FROM t WHERE x % 40 = 0", fmt.Sprintf("DELETE %d", total/40),
+		"SELECT n FROM v", fmt.Sprint(2*(total-total/40)))
+}

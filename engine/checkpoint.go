@@ -76,6 +76,7 @@ type checkpointRun struct {
 	info    CheckpointInfo
 	begun   time.Time
 	version uint64 // of the catalog
+	dirty   int64  // bytes to write, about
 	meta    *meta
 	parts   []capturePart
 	objects map[uint64]*catalog.Object // nil: dropped
@@ -138,6 +139,7 @@ func (e *Engine) beginCheckpoint() {
 		sinks: map[uint64]chan []byte{}, filling: map[uint64]bool{}, objects: map[uint64]*catalog.Object{},
 		info: CheckpointInfo{Epoch: e.epoch, Started: start.UnixMicro()},
 	}
+	e.eachTable(func(_ uint32, t state.Table) { run.dirty += t.Dirty() })
 	run.meta = e.makeMeta()
 	for id := range e.dirtyObjects {
 		run.objects[id] = e.currentCatalog().ByID(id)

@@ -283,6 +283,7 @@ func (e *Engine) applyWrite(p *pendingWrite) (err error) {
 		p.parts = append(p.parts, tableChange{part.rel, part.batches()})
 		for _, b := range part.batches() {
 			e.grown += b.N
+			e.taken += batchBytes(b)
 		}
 	}
 	p.version = e.version

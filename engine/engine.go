@@ -82,6 +82,7 @@ type Engine struct {
 	lastMemory     time.Time     // when checkMemory last looked
 	memoryTook     time.Duration // and for how long
 	grown          int           // rows that went through since then
+	taken          int64         // and bytes
 	history        []CheckpointInfo
 	used, dirty    int64 // bytes, after the last step
 	unread         bool  // a job stopped: its sources may have no other reader

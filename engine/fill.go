@@ -291,6 +291,7 @@ func (e *Engine) fillChunk(j *job) {
 		return
 	}
 	j.commit()
+	e.taken += j.budget.spent()
 	j.fill.started = true
 	e.changed = true
 	for _, p := range parts {

@@ -135,7 +135,7 @@ func (e *Engine) guard(fn func()) {
 // round takes the commands that wait, then does one piece of each kind of work.
 func (e *Engine) round() {
 	e.takeHeld()
-	for n := 0; n < 1024; n++ {
+	for n := 0; n < 1024 && (n == 0 || e.taken < e.opts.MemoryLimit/32); n++ {
 		select {
 		case c := <-e.cmds:
 			e.take(c)

@@ -6,9 +6,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/streamsql/streamsql/checkpoint"
 	"github.com/streamsql/streamsql/sql/sqlerr"
 	"github.com/streamsql/streamsql/state"
 )
+
+// storeOptions are those of the store of checkpoints: its caches keep to the memory
+// limit too.
+func (e *Engine) storeOptions() checkpoint.StoreOptions {
+	const least, most = 4 << 20, 64 << 20
+	return checkpoint.StoreOptions{
+		FS:            e.opts.FS,
+		CacheBytes:    max(least, min(e.opts.MemoryLimit/16, most)),
+		MemTableBytes: uint64(max(least, min(e.opts.MemoryLimit/32, most))),
+	}
+}
 
 // checkMemory looks at the tables every now and then and keeps the state within
 // the memory limit. With a data directory clean entries are evicted, the largest
@@ -16,10 +28,10 @@ import (
 // largest job has to end.
 func (e *Engine) checkMemory() {
 	start := time.Now()
-	if e.grown == 0 || e.grown < 1<<15 && start.Sub(e.lastMemory) < max(20*time.Millisecond, 10*e.memoryTook) {
+	if e.grown == 0 && e.taken == 0 || e.grown < 1<<15 && e.taken < e.opts.MemoryLimit/32 && start.Sub(e.lastMemory) < max(20*time.Millisecond, 10*e.memoryTook) {
 		return
 	}
-	e.grown = 0
+	e.grown, e.taken = 0, 0
 	defer func() { e.lastMemory, e.memoryTook = time.Now(), time.Since(start) }()
 	used, dirty := int64(0), int64(0)
 	e.eachTable(func(_ uint32, t state.Table) {
@@ -34,6 +46,9 @@ func (e *Engine) checkMemory() {
 	}
 	e.limitPins(pinned, e.opts.MemoryLimit/4)
 	used += pinned
+	if e.ck != nil {
+		used += e.ck.dirty // the batch that is being written
+	}
 	e.used, e.dirty = used, dirty
 	if e.store == nil {
 		if used > e.opts.MemoryLimit {
@@ -41,7 +56,7 @@ func (e *Engine) checkMemory() {
 		}
 		return
 	}
-	if dirty > e.opts.MemoryLimit/4 {
+	if dirty > e.opts.MemoryLimit/8 { // its pages and its log of changes: twice that
 		e.urgent = true
 	}
 	// What a step takes must find room above it.
@@ -94,7 +109,7 @@ type budget struct {
 }
 
 const (
-	leastBudget = 32 << 20        // bytes that a step may take under any limit
+	leastBudget = 16 << 20        // bytes that a step may take under any limit
 	longStep    = 5 * time.Second // when the log is told
 	longCut     = 2 * time.Second // after which a step of many rows is made smaller
 	longChunk   = time.Second     // and a chunk
@@ -176,7 +191,7 @@ func (e *Engine) full() bool {
 	if e.store == nil || e.ck == nil && !e.urgent {
 		return false
 	}
-	return e.dirty > e.opts.MemoryLimit/2 || e.used > e.opts.MemoryLimit
+	return e.dirty > e.opts.MemoryLimit/4 || e.used > e.opts.MemoryLimit/8*7
 }
 
 // stepsHeld tells whether sources have to wait: for a checkpoint, as too much

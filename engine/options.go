@@ -77,3 +77,13 @@ func machineMemory() int64 {
 	}
 	return 4 << 30
 }
+
+// ProcessMemory is what a process with an engine is to keep to, in bytes, for a
+// MemoryLimit (0: the default): the state, a fifth of it for the collector's
+// headroom and for what is on its way, and what the process takes without any
+// state. It is meant for debug.SetMemoryLimit.
+func ProcessMemory(limit int64) int64 {
+	const base = 64 << 20
+	limit = Options{MemoryLimit: limit}.ensureDefaults().MemoryLimit
+	return limit + limit/5 + base
+}

@@ -20,7 +20,7 @@ func (e *Engine) recover(ctx context.Context) (err error) {
 	if e.opts.Dir == "" {
 		return nil
 	}
-	if e.store, err = checkpoint.OpenStore(e.opts.Dir, checkpoint.StoreOptions{FS: e.opts.FS}); err != nil {
+	if e.store, err = checkpoint.OpenStore(e.opts.Dir, e.storeOptions()); err != nil {
 		return err
 	}
 	defer func() {

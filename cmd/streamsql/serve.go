@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintln(out, "everything is in memory and gone at the end")
 	} else {
 		fmt.Fprintf(out, "data in %s\n", *dir)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(engine.ProcessMemory(limit))
 	}
 	eng, err := engine.Open(ctx, engine.Options{Dir: *dir, Workers: *workers, CheckpointInterval: *interval, MemoryLimit: limit, Log: log})
 	if err != nil {
