@@ -11,10 +11,12 @@ import (
 
 // alter is ALTER … PAUSE, RESUME and RETRY of a view or a sink.
 func (x *ddlRun) alter(s *ast.Alter) error {
-	if s.Kind == ast.KindSource && s.Options != nil {
+	switch job := s.Kind == ast.KindMaterializedView || s.Kind == ast.KindSink; {
+	case s.Kind == ast.KindSource && s.Options != nil:
 		return x.alterSource(s)
-	}
-	if s.Kind != ast.KindMaterializedView && s.Kind != ast.KindSink || s.Options != nil {
+	case job && s.Options != nil:
+		return x.alterLate(s)
+	case !job:
 		return sqlerr.New(sqlerr.FeatureNotSupported, "ALTER %s … %s is not supported", s.Kind, s.Action).At(s.Offset())
 	}
 	o, err := x.dropRelation(s.Kind, s.Name)

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/streamsql/streamsql/connector"
@@ -222,7 +221,7 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 		return err
 	}
 	for _, op := range s.Options {
-		if op.Name != optAllowedLateness && !slices.Contains(lateDefaults, op.Name) {
+		if !lateOption(op.Name) {
 			return sqlerr.New(sqlerr.InvalidParameter, `unrecognized parameter "%s"`, op.Name).At(op.Offset())
 		}
 	}

@@ -46,7 +46,7 @@ func (x *ddlRun) alterSource(s *ast.Alter) error {
 	if _, err := readLate(n.Options); err != nil {
 		return err
 	}
-	n.SQL = strings.TrimRight(o.SQL, "; \n") + ";\n" + x.d.Text
+	n.SQL = alteredText(o.SQL, x.d.Text)
 	fresh, err := newSource(&n, true)
 	if err != nil {
 		return err
@@ -79,6 +79,11 @@ func (x *ddlRun) alterSource(s *ast.Alter) error {
 		_ = fresh.conn.Close()
 	}
 	return err
+}
+
+// alteredText is what makes an object as it is now.
+func alteredText(made, altered string) string {
+	return strings.TrimRight(made, "; \n") + ";\n" + altered
 }
 
 // engineOption tells whether an option of a source is the engine's own.

@@ -32,7 +32,7 @@ func TestReplayDeadLetters(t *testing.T) {
 		"REPLAY DEAD LETTERS FROM s", "REPLAY DEAD LETTERS 0", "SELECT n FROM letters", "3",
 		"ALTER SOURCE s SET (topic = 'other')", "ERROR 22023", "ALTER SOURCE s SET (nonsense = '1')", "ERROR 22023",
 		"ALTER SOURCE s SET (idle_timeout = 'soon')", "ERROR 22023", "ALTER SOURCE v SET (mend = 'true')", "ERROR 42809",
-		"ALTER MATERIALIZED VIEW v SET (late = 'drop')", "ERROR 0A000",
+		"ALTER MATERIALIZED VIEW v SET (mend = 'true')", "ERROR 22023",
 		"ALTER SOURCE s SET (mend = 'true', idle_timeout = '90 s')", "ALTER SOURCE",
 		"SELECT options->>'mend', options->>'idle_timeout' FROM streamsql.sources", "true|90 s",
 		// A view made now reads the history, but for what is a dead letter yet.
