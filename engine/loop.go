@@ -210,7 +210,7 @@ func (e *Engine) busy() bool {
 
 // stepDue tells whether a step has something to do.
 func (e *Engine) stepDue() bool {
-	if e.tick || e.dml.pending() || e.ticksDue() {
+	if e.tick || e.dml.pending() {
 		return true
 	}
 	for _, s := range e.sources {
@@ -218,7 +218,7 @@ func (e *Engine) stepDue() bool {
 			return !e.stepsHeld()
 		}
 	}
-	return false
+	return e.ticksDue()
 }
 
 // sleep is how long the loop may wait for the outside.

@@ -14,16 +14,19 @@ const tickGap = 20 * time.Millisecond
 // in the last one.
 const maxTicks = 10_000
 
-// nextTick is the time of the clock, µs, at which a job wants the next step;
-// math.MaxInt64: none does. Jobs that do not go on want none.
-func (e *Engine) nextTick() int64 {
+// nextTick is the time of the clock, µs, at which something wants the next step;
+// math.MaxInt64: nothing does.
+func (e *Engine) nextTick() int64 { return min(e.jobsDue(), e.nextMove()) }
+
+// jobsDue is when a job wants the next step. Jobs that do not go on want none.
+func (e *Engine) jobsDue() int64 {
 	t := int64(math.MaxInt64)
 	for _, j := range e.order {
 		if j.active() {
 			t = min(t, j.df.Due())
 		}
 	}
-	return min(t, e.nextMove())
+	return t
 }
 
 // tickAt is nextTick as the loop goes by: not too soon after the last step, unless
@@ -51,7 +54,7 @@ func (e *Engine) ticksDue() bool {
 // lessTicks has the steps that follow take less of what is due: some of it has
 // outgrown the memory. false: nothing is due, or there is no less.
 func (e *Engine) lessTicks(now int64) bool {
-	if e.store == nil || e.nextTick() > now || e.tickRows == leastTicks {
+	if e.store == nil || e.jobsDue() > now || e.tickRows == leastTicks {
 		return false
 	}
 	if e.tickRows == 0 {
@@ -69,7 +72,7 @@ const (
 
 // keepTicks finds out whether the step that stands has left something.
 func (e *Engine) keepTicks() {
-	if e.moreTicks = e.tickRows != 0 && e.nextTick() <= e.lastStep; !e.moreTicks {
+	if e.moreTicks = e.tickRows != 0 && e.jobsDue() <= e.lastStep; !e.moreTicks {
 		e.tickRows = 0
 	}
 }
