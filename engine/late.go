@@ -289,7 +289,9 @@ func (e *Engine) keepLate(j *job, now int64) (c *change, count func(), err error
 	for _, l := range j.lateRows {
 		n := 0
 		if j.late != nil && j.rules.policy != lateDrop {
-			n = rate.take(l.Rows.N, now)
+			if n = l.Rows.N; j.state != Backfilling { // there the rows of years come at once
+				n = rate.take(n, now)
+			}
 		}
 		x := counts[l.Node]
 		for i := range l.Rows.N {
