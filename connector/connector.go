@@ -133,6 +133,12 @@ type Alterable interface {
 	Alterable(option string) bool
 }
 
+// Expiring is a Source that can tell which records are still there.
+type Expiring interface {
+	// First returns the position of the first record of each partition.
+	First(ctx context.Context) (Positions, error)
+}
+
 // Pinned is a Source that knows what it reads by more than the options say.
 type Pinned interface {
 	// Pin returns options that are to be stored beside the given ones, so that

@@ -364,6 +364,7 @@ func (e *Engine) maintain() {
 		e.haltUnread()
 	}
 	e.checkMemory()
+	e.trimCuts()
 	if d, ok := e.checkpointDue(); ok && d == 0 {
 		e.beginCheckpoint()
 	}

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/streamsql/streamsql/connector"
 	"github.com/streamsql/streamsql/sql/exec"
@@ -148,6 +150,53 @@ func (l *cutLog) forget(first connector.Positions) error {
 			l.tree.Add(k, -1)
 		}
 	})
+}
+
+// forgetCuts drops what a source remembers of records that are gone, unless a
+// backfill other than by is on its way along it.
+func (e *Engine) forgetCuts(s *source, first connector.Positions, by *input) {
+	if s.cuts == nil {
+		return
+	}
+	for _, j := range e.filling {
+		if in := j.input(s.obj.ID); in != nil && in != by {
+			return
+		}
+	}
+	if err := s.cuts.forget(first); err != nil {
+		e.lose(err)
+	}
+	e.changed = true
+}
+
+// A record of so many entries is looked after, every so often.
+const (
+	manyCuts    = 1000
+	forgetEvery = 10 * time.Minute
+)
+
+// trimCuts has sources asked where their records begin, beside the loop.
+func (e *Engine) trimCuts() {
+	for _, s := range e.sources {
+		x, ok := s.conn.(connector.Expiring)
+		if !ok || s.cuts == nil || s.cuts.tree.Len() < manyCuts || time.Since(s.asked) < forgetEvery {
+			continue
+		}
+		s.asked = time.Now()
+		e.background(func() {
+			ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
+			defer cancel()
+			first, err := x.First(ctx)
+			if err != nil {
+				return // it will be asked again
+			}
+			_ = e.do(ctx, func() {
+				if e.sources[s.obj.ID] == s && e.Err() == nil {
+					e.forgetCuts(s, first, nil)
+				}
+			})
+		})
+	}
 }
 
 // within tells whether the cut lies at or before some positions.

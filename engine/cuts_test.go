@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"math/rand"
 	"slices"
 	"strings"
@@ -9,6 +10,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/vfs"
+
+	"github.com/streamsql/streamsql/connector"
+	"github.com/streamsql/streamsql/state"
 )
 
 // laterPairs are views that decide about late rows, each in its own way.
@@ -255,4 +259,92 @@ func TestHistoryGone(t *testing.T) {
 	}
 	script(t, s, "CREATE MATERIALIZED VIEW x AS "+minutes, "CREATE MATERIALIZED VIEW")
 	sameViews(t, s, "what is left", "w", "x")
+}
+
+// TestCutLog: what the record of cuts holds after random steps is what the steps
+// were, and it forgets what lies before the history that is there.
+func TestCutLog(t *testing.T) {
+	r := rand.New(rand.NewSource(1))
+	for range 50 {
+		l := &cutLog{tree: state.NewTree()}
+		var want []*sourceCut
+		at := connector.Positions{}
+		for epoch := uint64(1); epoch < 60; epoch++ {
+			for p := range int32(3) {
+				if n := r.Intn(3); n > 0 {
+					at[p] += int64(n)
+				}
+			}
+			c := &sourceCut{epoch: epoch, wm: int64(r.Intn(1000)) - 500, at: at.Clone()}
+			replace := len(want) > 0 && r.Intn(3) == 0
+			must(t, l.add(c, replace))
+			if replace {
+				want = want[:len(want)-1]
+			}
+			want = append(want, c)
+		}
+		first := connector.Positions{0: int64(r.Intn(60)), 1: int64(r.Intn(60)), 2: int64(r.Intn(60))}
+		must(t, l.forget(first))
+		for len(want) > 1 && want[1].within(first) {
+			want = want[1:]
+		}
+		for epoch := uint64(0); ; {
+			c, err := l.next(epoch)
+			must(t, err)
+			if c == nil {
+				break
+			}
+			if len(want) == 0 || c.epoch != want[0].epoch || c.wm != want[0].wm || !maps.Equal(c.at, want[0].at) {
+				t.Fatalf("got %v, want %v", c, want)
+			}
+			epoch, want = c.epoch, want[1:]
+		}
+		if len(want) > 0 {
+			t.Fatalf("%v is missing", want[0])
+		}
+		must(t, l.restart(70, 5))
+		c, err := l.next(0)
+		must(t, err)
+		if c == nil || c.epoch != 70 || c.wm != 5 || len(c.at) > 0 || l.tree.Len() != 1 {
+			t.Fatalf("another log begins with %v", c)
+		}
+	}
+	for _, b := range [][]byte{nil, make([]byte, 15), append(make([]byte, 16), 0x80), append(make([]byte, 16), 1)} {
+		if readCut(b) != nil {
+			t.Errorf("%v is no entry", b)
+		}
+	}
+}
+
+// TestTrimCuts: a long record is cut off where the source's records begin.
+func TestTrimCuts(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 1)
+	s := session(t, Options{})
+	script(t, s, fmt.Sprintf(fakeTimes, t.Name()), "CREATE SOURCE",
+		"CREATE MATERIALIZED VIEW v AS "+minutes, "CREATE MATERIALIZED VIEW")
+	n := 0
+	steps(t, s, topic, &n, 0)
+	var left int
+	must(t, s.eng.do(bg, func() {
+		for _, src := range s.eng.sources {
+			for i := range manyCuts + 5 {
+				must(t, src.cuts.add(&sourceCut{epoch: uint64(10000 + i), wm: int64(i), at: connector.Positions{0: int64(i)}}, false))
+			}
+		}
+		topic.change(func() { topic.expired = 1000 })
+	}))
+	for range 2000 {
+		must(t, s.eng.do(bg, func() {
+			for _, src := range s.eng.sources {
+				left = src.cuts.tree.Len()
+			}
+		}))
+		if left < manyCuts {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if left != 5 {
+		t.Errorf("%d entries are left", left)
+	}
 }

@@ -115,6 +115,17 @@ func (s *fakeSource) Alterable(option string) bool { return option == "mend" }
 
 func (s *fakeSource) mends() bool { return s.cfg.Options["mend"] == "true" }
 
+// First makes the source a connector.Expiring.
+func (s *fakeSource) First(context.Context) (connector.Positions, error) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	out := connector.Positions{}
+	for p := range s.t.parts {
+		out[p] = s.t.expired
+	}
+	return out, nil
+}
+
 // OpenHistory makes the source a connector.History.
 func (s *fakeSource) OpenHistory(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
 	return s.Open(ctx, from, until)

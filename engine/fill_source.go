@@ -240,11 +240,7 @@ func (f *inputFill) jumped(j *job, it *fetched) {
 	f.gone[it.part] = max(it.next, it.resumes)
 	j.notices = append(j.notices, Notice{"NOTICE", sqlerr.New("00000",
 		"source %q: history is gone: partition %d begins at %d", f.src.obj.Name, it.part, f.gone[it.part]).WithDetail("%s", it.reset)})
-	if f.src.cuts != nil {
-		if err := f.src.cuts.forget(f.gone); err != nil {
-			f.feed.e.lose(err)
-		}
-	}
+	f.feed.e.forgetCuts(f.src, f.gone, f.in)
 }
 
 // pause has the reader leave those partitions unread of which much is there that

@@ -27,10 +27,11 @@ type source struct {
 
 	parts map[int32]*partition // nil: it was never read
 	wm    int64
-	cuts  *cutLog // nil: it has no watermark
-	feed  *feed   // the live reader; nil: no job reads the source
-	hold  int     // jobs that join it: nothing is cut meanwhile
-	ended bool    // a bounded source was read to its end
+	cuts  *cutLog   // nil: it has no watermark
+	asked time.Time // when it was last asked where its records begin
+	feed  *feed     // the live reader; nil: no job reads the source
+	hold  int       // jobs that join it: nothing is cut meanwhile
+	ended bool      // a bounded source was read to its end
 
 	moved       int64 // since when wm stands, on the engine's clock
 	idleTimeout int64 // µs

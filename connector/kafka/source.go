@@ -226,6 +226,11 @@ func (s *Source) Start(ctx context.Context) (connector.Positions, error) {
 	return s.all(ctx, started)
 }
 
+// First implements connector.Expiring.
+func (s *Source) First(ctx context.Context) (connector.Positions, error) {
+	return s.all(ctx, first)
+}
+
 // End returns the positions after the last records that may be read.
 func (s *Source) End(ctx context.Context) (connector.Positions, error) {
 	return s.all(ctx, last)
