@@ -164,7 +164,7 @@ func TestJoinAsOfState(t *testing.T) {
 				after = append(after, p.rows())
 			}
 		}
-		if most := 2*(700+sweepMin) + 1000; after[5] > most || after[5] > after[0]*3/2 {
+		if most := 2*(700+sweepMin) + 1000; after[5] > most || after[2] > most {
 			t.Errorf("versions %v, next %v: entries after each ten minutes: %v, most %d", versions, next, after, most)
 		}
 		late := 0
