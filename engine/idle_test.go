@@ -232,3 +232,34 @@ func TestBackpressureIsNotIdle(t *testing.T) {
 		t.Fatal(since, ok)
 	}
 }
+
+// TestIdleHistory: a view made later decides about late rows as an older one did,
+// also where the watermark moved by the time that passed, or stood still while a
+// partition was held.
+func TestIdleHistory(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 2)
+	s := heldSource(t, Options{}, ", max_drift = '1000 s'")
+	topic.put(0, 100, 1)
+	topic.put(1, 70, 1)
+	waitFor(t, s, sourceWatermark, "1970-01-01 00:01:00+00")
+	quietSource(t, s, 2)
+	advance(t, s, 100) // 130 s by then: two minutes are closed
+	script(t, s, sourceWatermark, "1970-01-01 00:02:10+00")
+	topic.put(1, 75, 1) // late
+	topic.put(1, 125, 1)
+	waitFor(t, s, "SELECT count(*) FROM v_late", "1")
+	waitFor(t, s, "SELECT sum(n) FROM v", "3")
+	quietSource(t, s, 2)
+	advance(t, s, 300)
+	script(t, s, sourceWatermark, "1970-01-01 00:04:30+00")
+	topic.put(0, 110, 1) // late
+	topic.put(0, 300, 1)
+	topic.put(0, 4000, 1)
+	waitFor(t, s, "SELECT count(*) FROM v_late", "2")
+	all := "SELECT string_agg(window_start || ' ' || n || ' ' || b, ', ' ORDER BY window_start), (SELECT string_agg(event_time || ' ' || watermark, ', ' ORDER BY event_time) FROM %s_late) FROM %s"
+	waitFor(t, s, "SELECT sum(n) FROM v", "5")
+	script(t, s, "CREATE MATERIALIZED VIEW w AS "+minutes, "CREATE MATERIALIZED VIEW")
+	if v, w := ask(s, fmt.Sprintf(all, "v", "v")), ask(s, fmt.Sprintf(all, "w", "w")); v != w {
+		t.Errorf("the older view has %s\nthe later one %s", v, w)
+	}
+}
