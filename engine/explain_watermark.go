@@ -28,9 +28,7 @@ func (s *Session) runExplainWatermark(ctx context.Context, a *ast.ExplainWaterma
 			return nil, err
 		}
 	}
-	wanted := map[uint64]bool{}
-	s.eng.upstream(o, wanted)
-	r, err := s.eng.timeReport(ctx, func(id uint64) bool { return wanted[id] })
+	r, err := s.eng.timeReport(ctx, func(uint64) bool { return false })
 	if err != nil {
 		return nil, err
 	}
@@ -50,17 +48,6 @@ func (s *Session) runExplainWatermark(ctx context.Context, a *ast.ExplainWaterma
 			WithHint("EXPLAIN WATERMARK is of a materialized view, a sink, a source, or a table with a watermark.")
 	}
 	return textRows("EXPLAIN", x.lines), nil
-}
-
-// upstream adds an object and what it reads, directly or not.
-func (e *Engine) upstream(o *catalog.Object, in map[uint64]bool) {
-	if o == nil || in[o.ID] {
-		return
-	}
-	in[o.ID] = true
-	for _, id := range o.Depends {
-		e.upstream(e.currentCatalog().ByID(id), in)
-	}
 }
 
 // timeText makes the text of a report.
@@ -209,9 +196,9 @@ func (x *timeText) opText(j *jobTime, o *exec.OpTime) string {
 		s += fmt.Sprintf(" (allowed lateness %s)", span(j.allowed))
 	}
 	s += fmt.Sprintf("; rows in %d, out %d", o.RowsIn, o.RowsOut)
-	if n := j.open[o.Node]; n > 0 {
+	if n := o.Waiting; n > 0 {
 		s += fmt.Sprintf(", %s open", count(n, unit(o)))
-	} else if o.StateRows > 0 && !o.Waits {
+	} else if o.StateRows > 0 {
 		s += fmt.Sprintf(", %s in state", count(o.StateRows, "row"))
 	}
 	if l := j.lateOps[o.Node]; l.Rows > 0 {
@@ -533,7 +520,7 @@ func (x *timeText) opWhy(j *jobTime, o *exec.OpTime) []string {
 			}
 			break
 		}
-		say("%s in #%d %s for the watermark: %s", waiting(max(1, j.open[o.Node]), o), o.Node, o.Name, x.waits(o))
+		say("%s in #%d %s for the watermark: %s", waiting(max(1, o.Waiting), o), o.Node, o.Name, x.waits(o))
 	}
 	return out
 }

@@ -75,6 +75,9 @@ type PositionInfo struct {
 	Epoch     uint64
 	Watermark int64
 	Trouble   string // what keeps the source from reading; "": nothing
+	Mark      int64  // the partition's own watermark; exec.NoWatermark: none
+	Idle      bool   // it does not hold the watermark back
+	Held      bool   // it waits for others: max_drift
 }
 
 // CheckpointInfo is a row of streamsql.checkpoints.
@@ -193,6 +196,7 @@ func (e *Engine) positionInfos() []PositionInfo {
 			out = append(out, PositionInfo{
 				Source: id, Name: s.obj.Name, Partition: p, Offset: s.parts[p].next,
 				Epoch: e.epoch, Watermark: s.wm, Trouble: trouble,
+				Mark: s.parts[p].marker.mark, Idle: s.parts[p].idle, Held: s.parts[p].held,
 			})
 		}
 	}

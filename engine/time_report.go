@@ -70,7 +70,6 @@ type jobTime struct {
 	allowed  int64
 	late     LateCount
 	lateOps  map[int]LateCount
-	open     map[int]int64 // groups or rows that wait for the watermark, by operator
 	lateName string
 	expired  int64 // late rows that were dropped before their age, since the engine started
 	done     int64 // of the backfill
@@ -158,7 +157,7 @@ func (e *Engine) jobTime(j *job) *jobTime {
 	info := e.jobInfo(j)
 	t := &jobTime{
 		id: j.obj.ID, name: j.obj.Name, kind: j.obj.Kind, state: info.State, failure: info.Error, rows: info.Rows, wm: j.reached(),
-		allowed: j.rules.allowed, lateOps: maps.Clone(j.lateOps), done: info.BackfillDone, total: info.BackfillTotal, inputs: map[int]uint64{}, open: map[int]int64{},
+		allowed: j.rules.allowed, lateOps: maps.Clone(j.lateOps), done: info.BackfillDone, total: info.BackfillTotal, inputs: map[int]uint64{},
 	}
 	for _, l := range j.lateOps {
 		t.late = t.late.plus(l)
@@ -183,10 +182,7 @@ func (e *Engine) jobTime(j *job) *jobTime {
 // findOpen lists what waits in an operator, by the watermark that closes it.
 func (j *jobTime) findOpen(df *exec.Dataflow, node int) {
 	at := map[int64]int64{}
-	df.Open(node, func(t, n int64) {
-		at[t] += n
-		j.open[node] += n
-	})
+	df.Open(node, func(t, n int64) { at[t] += n })
 	for _, t := range slices.Sorted(maps.Keys(at)) {
 		j.windows = append(j.windows, openWindow{node, t, at[t]})
 	}

@@ -63,6 +63,7 @@ var systemRows = map[string]func(*virtualEnv) error{
 				"watermark": timeOr(p.Watermark), "trouble": textOr(p.Trouble)}
 			if p.Partition >= 0 {
 				row["partition"], row["next_offset"] = p.Partition, p.Offset
+				row["partition_watermark"], row["idle"], row["held"] = markOr(p.Mark), p.Idle, p.Held
 			}
 			v.add(row)
 		}

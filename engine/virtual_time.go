@@ -22,7 +22,7 @@ func markOr(us int64) any {
 // watermarkRows makes streamsql.watermarks: each partition, source, table with a
 // watermark, operator and view.
 func watermarkRows(v *virtualEnv) error {
-	r, err := v.eng.timeReport(v.ctx, func(uint64) bool { return true })
+	r, err := v.eng.timeReport(v.ctx, func(uint64) bool { return false })
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func watermarkRows(v *virtualEnv) error {
 			o := &j.ops[i]
 			row := vrow{"kind": "operator", "relation": j.name, "node": o.Node, "operator": o.Name, "watermark": markOr(o.Watermark),
 				"input_watermark": markOr(o.In), "rows_in": o.RowsIn, "rows_out": o.RowsOut, "held_by": textOr(r.heldBy(j, o))}
-			if n := j.open[o.Node]; n > 0 || o.Waits {
-				row["waiting"] = n
+			if o.Waits {
+				row["waiting"] = o.Waiting
 			}
 			if o.Next != math.MaxInt64 {
 				row["next_close"] = o.Next

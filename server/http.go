@@ -69,11 +69,15 @@ var families = []struct {
 			{"operator_late_rows_total", "counter", "Rows that came behind the watermark.", 8},
 			{"operator_late_dropped_total", "counter", "Rows that came behind the watermark and were not kept.", 9},
 		}},
-	{`SELECT source, partition::text, next_offset, extract(epoch FROM watermark)::float8, (trouble IS NOT NULL)::int4 FROM streamsql.source_positions`,
+	{`SELECT source, partition::text, next_offset, extract(epoch FROM watermark)::float8, (trouble IS NOT NULL)::int4,
+		extract(epoch FROM partition_watermark)::float8, idle::int4, held::int4 FROM streamsql.source_positions`,
 		[]string{"source", "partition"}, []metric{
 			{"source_next_offset", "gauge", "The offset of the next record to read.", 2},
 			{"source_watermark_seconds", "gauge", "The watermark, in seconds since 1970.", 3},
 			{"source_trouble", "gauge", "1 while something keeps the source from reading.", 4},
+			{"partition_watermark_seconds", "gauge", "The partition's own watermark, in seconds since 1970.", 5},
+			{"partition_idle", "gauge", "1 while the partition has nothing for so long that it does not hold the watermark back.", 6},
+			{"partition_held", "gauge", "1 while the partition waits for slower ones.", 7},
 		}},
 }
 

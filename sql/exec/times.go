@@ -6,11 +6,14 @@ import (
 	"github.com/streamsql/streamsql/sql/plan"
 )
 
-// Opener is a Waiter that can list what waits: fn is called with watermarks and
-// how many groups or rows each of them closes, in no order, a watermark any
-// number of times. It is called between steps, and reads all of the index.
+// Opener is a Waiter that can tell what waits: groups, partitions, sessions or
+// rows. It is asked between steps.
 type Opener interface {
 	Waiter
+	// Waiting is how many wait.
+	Waiting() int64
+	// Open calls fn with watermarks and how many each of them closes, in no order,
+	// a watermark any number of times. It reads all of the index.
 	Open(fn func(at, n int64))
 }
 
@@ -23,8 +26,9 @@ type OpTime struct {
 	In int64
 	// Waits says that something can wait for the watermark here; Next is then the
 	// one that closes something next, math.MaxInt64 when nothing waits.
-	Waits bool
-	Next  int64
+	Waits   bool
+	Next    int64
+	Waiting int64 // how many groups or rows, where the operator can tell
 }
 
 // Times returns how far each operator is, inputs before those who read them. It
@@ -44,6 +48,9 @@ func (d *Dataflow) Times() []OpTime {
 			if x, ok := w.insts[i].op.(Waiter); ok {
 				t.Waits = true
 				t.Next = min(t.Next, x.NextClose())
+			}
+			if x, ok := w.insts[i].op.(Opener); ok {
+				t.Waiting += x.Waiting()
 			}
 		}
 		out[i] = t
@@ -134,6 +141,46 @@ func (x *timeIndex) each(fn func(t, n int64)) {
 	}
 }
 
+// Waiting implements Opener.
+func (a *agg) Waiting() int64 {
+	if a.final {
+		return int64(a.finalIdx.tree.Len())
+	}
+	n := int64(0)
+	for _, p := range a.close.at {
+		n += max(0, a.close.buckets[p].n)
+	}
+	return n
+}
+
+// Waiting implements Opener.
+func (t *topN) Waiting() int64 { return t.waitingParts() }
+
+// Waiting implements Opener.
+func (o *over) Waiting() int64 { return o.waitingParts() }
+
+// Waiting implements Opener.
+func (d *distinct) Waiting() int64 { return d.waitingParts() }
+
+// Waiting implements Opener.
+func (d *distinctHash) Waiting() int64 { return d.waitingParts() }
+
+// Waiting implements Opener.
+func (c *closer) Waiting() int64 { return int64(c.open.tree.Len()) }
+
+// Waiting implements Opener. Bounds of closed sessions do not count.
+func (s *session) Waiting() (n int64) {
+	s.Open(func(_, k int64) { n += k })
+	return n
+}
+
+func (g *groupTime) waitingParts() int64 {
+	if !g.closing {
+		return 0
+	}
+	return int64(g.closeIdx.tree.Len())
+}
+
 // Open implements Opener: groups.
 func (a *agg) Open(fn func(at, n int64)) {
 	if a.final {
@@ -181,6 +228,12 @@ func (c *closer) Open(fn func(at, n int64)) {
 	})
 }
 
+// Open implements Opener: rows.
+func (d *distinct) Open(fn func(at, n int64)) { d.openParts(fn) }
+
+// Open implements Opener: rows.
+func (d *distinctHash) Open(fn func(at, n int64)) { d.openParts(fn) }
+
 func (g *groupTime) openParts(fn func(at, n int64)) {
 	if g.indexed {
 		g.closeIdx.each(func(t, n int64) { fn(g.openAt(t), n) })
@@ -192,6 +245,8 @@ var (
 	_ Opener = (*topN)(nil)
 	_ Opener = (*over)(nil)
 	_ Opener = (*closer)(nil)
+	_ Opener = (*distinct)(nil)
+	_ Opener = (*distinctHash)(nil)
 )
 
 // Open implements Opener: sessions. Bounds of closed ones do not count.
