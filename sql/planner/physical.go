@@ -425,7 +425,7 @@ func (y *physical) over(r *rel) *phys {
 	p.n.Aggs = y.aggCalls(r.aggs, in.out)
 	p.parts, p.single = in.parts, in.single
 	if keyedTime(p, in, keys); p.n.Time == 0 {
-		overTime(p, in)
+		orderTime(p, in)
 	}
 	return p
 }

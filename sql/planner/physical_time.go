@@ -319,23 +319,32 @@ func (y *physical) windowTimes(p, in *phys, made []int, t *timeCol) {
 	timed(p, ts)
 }
 
-// overTime gives window functions that only look back the time of in: a row that
-// comes changes the rows at its time and behind it alone.
-func overTime(p, in *phys) {
+// orderTime gives window functions that only look back in the order of time the
+// time of in: a row that comes changes the rows at its time and behind it alone.
+// They are those that judge late rows themselves, see exec; others would take a
+// late row into the answers of rows that are not.
+func orderTime(p, in *phys) {
 	t := in.n.TimeCol()
-	if t < 0 || len(p.n.Order) == 0 {
+	if t < 0 || !in.n.AppendOnly || len(p.n.Order) == 0 {
 		return
 	}
-	if o := p.n.Order[0]; o.Col != t || o.Desc {
+	if o := p.n.Order[0]; o.Col != t || o.Desc || o.NullsFirst {
 		return
 	}
 	for i := range p.n.Aggs {
-		switch a := &p.n.Aggs[i]; a.Fn {
-		case "lead", "ntile", "percent_rank", "cume_dist":
+		a := &p.n.Aggs[i]
+		growing := a.Frame == nil || a.Frame.Start == nil
+		if f := a.Frame; f != nil && (f.End == nil || *f.End > 0 || f.Start == nil && *f.End < 0) {
 			return
-		case "lag":
+		}
+		switch fnName(a.Fn) {
+		case "row_number", "rank", "dense_rank", "count", "sum", "avg", "first_value", "last_value":
+		case "lag", "lead", "ntile", "percent_rank", "cume_dist", "nth_value":
+			if a.Fn != "lag" || len(a.Args) > 1 {
+				return
+			}
 		default:
-			if f := a.Frame; f != nil && (f.End == nil || *f.End > 0) {
+			if growing {
 				return
 			}
 		}

@@ -30,6 +30,12 @@ create materialized view m as select coalesce(a.window_start, b.window_start) as
 create materialized view m as select coalesce(a.window_start, b.window_start) as s, a.window_end as e, a.n, b.n as m from (select k, window_start, window_end, count(*) as n from tumble(ev, ts, interval '1 minute') group by k, window_start, window_end) a full join (select k, window_start, window_end, count(*) as n from tumble(et, ts, interval '1 minute') group by k, window_start, window_end) b on a.k = b.k and a.window_start = b.window_start and a.window_end = b.window_end emit on window close
 create materialized view m as select k, window_end, a.n, b.n as m from (select k, window_end, count(*) as n from tumble(ev, ts, interval '1 minute') group by k, window_end) a full join (select k, window_end, count(*) as n from tumble(et, ts, interval '1 minute') group by k, window_end) b using (k, window_end)
 
+-- What goes in the order of time passes it on.
+create materialized view m as select window_start, sum(n) from tumble((select ts, sum(v) over (partition by k order by ts rows 3 preceding) as n from ev), ts, interval '1 minute') group by window_start
+create materialized view m as select window_start, sum(n) from tumble((select ts, lead(v) over (partition by k order by ts) as n from ev), ts, interval '1 minute') group by window_start
+create materialized view m as select window_start, count(*) from tumble((select * from (select *, row_number() over (partition by k order by ts) as rn from ev) where rn = 1), ts, interval '1 minute') group by window_start
+create materialized view m as select window_start, count(*) from tumble((select * from (select *, row_number() over (partition by k order by ts desc) as rn from ev) where rn = 1), ts, interval '1 minute') group by window_start
+
 -- Windows over the windows of views.
 create materialized view m as select window_start, sum(n) from tumble(minutes, window_time, interval '5 minutes') group by window_start, window_end
 create materialized view m as select m.window_start, sum(n) from minutes m group by m.window_start
