@@ -177,8 +177,11 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 	}
 	o := state.HashOptions{Words: words, Inline: inline}
-	if a.closing && !a.final {
+	if a.panes != nil || a.closing && !a.final {
 		o.Loaded = a.groupLoaded
+		if a.panes != nil {
+			o.Loaded = a.paneLoaded
+		}
 		for a.groups[0] < KeyGroups && GroupOwner(byte(a.groups[0]), b.opts.Workers) < worker {
 			a.groups[0]++
 		}
@@ -432,6 +435,7 @@ func (a *agg) Commit() {
 	a.commitTime()
 	if a.panes != nil {
 		a.panes.moved = false
+		a.panes.idx.commit()
 	}
 	if a.closing {
 		a.close.commit()
@@ -453,7 +457,7 @@ func (a *agg) Rollback() {
 func (a *agg) Held() int64 {
 	held := int64(0)
 	if a.panes != nil {
-		held = a.panes.held
+		held = a.panes.held + a.panes.idx.bytes
 	}
 	return int64(len(a.openRows))*int64(64*len(a.slots)+8) + int64(a.close.hints)*16 + held
 }

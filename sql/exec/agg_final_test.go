@@ -61,6 +61,8 @@ func windowsOf(s *plan.WindowSpec, t int64) (ends []int64) {
 // the groups of closed windows, once and for good; rows that miss a closed window
 // are handed out, and are in those that are open.
 func TestAggFinal(t *testing.T) {
+	defer func(n int) { panePack = n }(panePack)
+	panePack = 1
 	for s, spec := range []plan.WindowSpec{
 		{Kind: "tumble", Size: 4, Offset: 1},
 		{Kind: "hop", Size: 12, Slide: 3, Offset: -1},

@@ -12,7 +12,7 @@ import (
 type aggPanes struct {
 	fuse *paneFusion
 	grid paneGrid
-	idx  timeIndex // key group, pane's start, rest of the group's key → 1
+	idx  paneIndex
 
 	paneState
 	// runs has the groups that the next window has rows of, by their keys without
@@ -21,16 +21,15 @@ type aggPanes struct {
 	runs  map[string]*paneRun
 	list  []*paneRun
 	cold  bool
-	moved bool             // in this step
-	dirty map[string]bool  // groups of which a pane changed that is in a run, or would be
-	fresh [KeyGroups]int64 // a lower bound of the starts of panes that are in no run yet
+	moved bool            // in this step
+	dirty map[string]bool // groups of which a pane changed that is in a run, or would be
 	held  int64
 
 	other []int // the keys that are not of the window, in the plan's order
 	parts [][]byte
-	todo  Keys // panes to take in
+	todo  Keys    // panes to take in
+	start []int64 // of todo
 	rows  []int32
-	gone  []int32
 	out   paneList
 	keys  Keys // of out
 	slots [][][]byte
@@ -50,12 +49,15 @@ func (a *agg) initPanes(f *paneFusion) {
 			break
 		}
 	}
+	a.panes.idx.init(a.panes.grid.slide)
+	a.dropRuns()
 }
 
-func (a *agg) openPanes(worker int) {
+// paneLoaded notes a pane of the durable state.
+func (a *agg) paneLoaded(key []byte, _ int32) { a.panes.idx.load(a.startOf(key), key) }
+
+func (a *agg) openPanes() {
 	p := a.panes
-	p.idx.init(a.b.tree(a.n, aggClose, worker))
-	a.dropRuns()
 	p.width = 1
 	if a.opens {
 		p.width++
@@ -106,6 +108,11 @@ func (a *agg) startOf(key []byte) int64 { return timeAt(key[len(key)-timeCell:])
 // holdPanes keeps the index of panes, behind the step's changes.
 func (a *agg) holdPanes() error {
 	e, p := &a.emitted, a.panes
+	if p.idx.lost {
+		if err := a.findPanes(); err != nil {
+			return err
+		}
+	}
 	e.dead = e.dead[:0]
 	taken := int64(NoWatermark) // panes that start before are in runs
 	if a.wm != NoWatermark {
@@ -126,22 +133,19 @@ func (a *agg) holdPanes() error {
 		key := a.t.Key(row)
 		start := a.startOf(key)
 		if (old != nil) != (rows != 0) {
-			w := int64(1)
-			if rows == 0 {
-				w = -1
-			}
-			p.idx.add(key, start, w)
+			p.idx.change(start, key, rows != 0)
 		}
 		if start < taken {
 			p.dirty[string(key[:len(key)-timeCell])] = true
-		} else if start < p.fresh[key[0]] {
-			p.fresh[key[0]] = start
 		}
 	}
 	for _, row := range e.dead {
 		a.t.Delete(row)
 	}
-	return p.idx.tree.Err()
+	for _, u := range p.idx.grown {
+		p.idx.pack(u.b, a.t)
+	}
+	return a.t.Err()
 }
 
 // dropRuns has the runs made anew.
@@ -149,10 +153,6 @@ func (a *agg) dropRuns() {
 	p := a.panes
 	p.runs, p.list, p.dirty = map[string]*paneRun{}, nil, map[string]bool{}
 	p.cold, p.moved, p.held = true, false, 0
-	for g := range p.fresh {
-		p.fresh[g] = NoWatermark
-	}
-	p.idx.forget()
 	p.out.clear()
 	p.keys.Reset()
 	for s := range p.slots {
@@ -210,38 +210,25 @@ func (a *agg) emitWindows(was, is int64, out Emit) error {
 func (a *agg) takeFresh(from, to int64) error {
 	p := a.panes
 	p.todo.Reset()
-	var seek []byte
-	for g := range p.fresh {
-		if p.fresh[g] >= to {
-			continue
-		}
-		p.fresh[g] = never
-		seek = appendTime(append(seek[:0], byte(g)), max(from, -1<<63))
-		for ok := p.idx.cur.Seek(seek); ok; ok = p.idx.cur.Next() {
-			k := p.idx.cur.Key()
-			if k[0] != byte(g) {
-				break
-			}
-			if t := timeAt(k[1:]); t >= to {
-				p.fresh[g] = t
-				break
-			}
-			p.todo.Buf = append(append(p.todo.Buf, k[0]), k[timeKeyLen:]...)
+	p.start = p.start[:0]
+	var err error
+	for _, b := range p.idx.between(from, to) {
+		b.each(func(key []byte) {
+			p.todo.Buf = append(p.todo.Buf, key...)
 			p.todo.End()
-		}
-		if p.todo.Len() >= delta.MaxRows || len(p.todo.Buf) > maxBuf {
-			if err := a.takePanes(); err != nil {
-				return err
+			p.start = append(p.start, b.start)
+			if err == nil && (p.todo.Len() >= delta.MaxRows || len(p.todo.Buf) > maxBuf) {
+				err = a.takePanes()
 			}
-		}
+		})
 	}
-	if err := p.idx.tree.Err(); err != nil {
+	if err != nil {
 		return err
 	}
 	return a.takePanes()
 }
 
-// takePanes gives the runs the panes in todo.
+// takePanes gives the runs the panes in todo, as far as they are there.
 func (a *agg) takePanes() error {
 	p := a.panes
 	p.rows = a.t.Lookup(p.todo.Buf, p.todo.Off, false, p.rows[:0])
@@ -250,7 +237,7 @@ func (a *agg) takePanes() error {
 	}
 	for i, row := range p.rows {
 		if row < 0 {
-			return errUnmatched(a.n)
+			continue
 		}
 		k := p.todo.At(i)
 		prefix := k[:len(k)-timeCell]
@@ -260,9 +247,12 @@ func (a *agg) takePanes() error {
 			p.runs[r.prefix] = r
 			p.list = append(p.list, r)
 		}
-		a.takePane(r, row, a.startOf(k))
+		if n := r.wait.len(); n == 0 || r.wait.start[n-1] != p.start[i] {
+			a.takePane(r, row, p.start[i])
+		}
 	}
 	p.todo.Reset()
+	p.start = p.start[:0]
 	return nil
 }
 
@@ -349,22 +339,37 @@ func (a *agg) emitRun(r *paneRun, lo, hi int64, out Emit) error {
 // dropPanes drops the panes before from.
 func (a *agg) dropPanes(from int64) error {
 	p := a.panes
-	p.gone = p.gone[:0]
-	err := p.idx.take(from, func(key []byte) error {
-		if row := a.t.Get(key, false); row >= 0 {
-			p.gone = append(p.gone, row)
-		}
-		return a.t.Err()
-	})
-	if err != nil {
-		return err
-	}
-	for _, row := range p.gone {
-		if err := a.closeRow(row); err != nil {
+	for _, b := range p.idx.before(from) {
+		p.todo.Reset()
+		p.todo.Buf = append(p.todo.Buf, b.buf...)
+		p.todo.Off = append(p.todo.Off, b.off...)
+		p.rows = a.t.Lookup(p.todo.Buf, p.todo.Off, false, p.rows[:0])
+		if err := a.t.Err(); err != nil {
 			return err
 		}
+		for _, row := range p.rows {
+			if row >= 0 && a.t.Live(row) { // a key may be there twice
+				if err := a.closeRow(row); err != nil {
+					return err
+				}
+			}
+		}
+		p.idx.remove(b)
 	}
+	p.todo.Reset()
 	return a.t.Err()
+}
+
+// findPanes makes the index anew.
+func (a *agg) findPanes() error {
+	p := a.panes
+	p.idx = paneIndex{}
+	p.idx.init(p.grid.slide)
+	a.t.Each(func(row int32) bool {
+		a.paneLoaded(a.t.Key(row), row)
+		return true
+	})
+	return a.t.EachEvicted(a.groups[0], a.groups[1], func(key []byte) { a.paneLoaded(key, -1) })
 }
 
 // flushWindows emits the windows in out.
@@ -427,7 +432,7 @@ func (a *agg) flushWindows(out Emit) error {
 
 // nextWindow returns the watermark at which a window is closed next.
 func (a *agg) nextWindow() int64 {
-	if a.wm == NoWatermark || a.panes.idx.tree.Len() == 0 {
+	if a.wm == NoWatermark || len(a.panes.idx.at) == 0 {
 		return never
 	}
 	return a.panes.grid.ended(a.wm) + a.panes.grid.slide

@@ -225,7 +225,7 @@ func (a *agg) openTime(worker int) {
 		a.foldIdx.init(a.b.tree(a.n, aggFold, worker))
 	}
 	if a.panes != nil {
-		a.openPanes(worker)
+		a.openPanes()
 	} else if a.final {
 		a.finalIdx.init(a.b.tree(a.n, aggClose, worker))
 	}
@@ -475,7 +475,7 @@ func (a *agg) rollbackTime() {
 		a.foldIdx.forget()
 	}
 	if a.panes != nil {
-		if a.panes.idx.forget(); a.panes.moved {
+		if a.panes.idx.rollback(); a.panes.moved {
 			a.dropRuns()
 		}
 	} else if a.final {

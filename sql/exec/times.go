@@ -183,6 +183,14 @@ func (g *groupTime) waitingParts() int64 {
 
 // Open implements Opener: groups.
 func (a *agg) Open(fn func(at, n int64)) {
+	if a.panes != nil { // by the last window that a pane is in
+		for _, b := range a.panes.idx.at {
+			if b.live > 0 {
+				fn(a.panes.grid.last(b.start), int64(b.live))
+			}
+		}
+		return
+	}
 	if a.final {
 		a.finalIdx.each(func(t, n int64) { fn(a.openAt(t), n) })
 		return
