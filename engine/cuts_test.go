@@ -23,6 +23,8 @@ var laterPairs = map[string]string{
 	"session": "SELECT window_start, window_end, k, count(*) AS n FROM SESSION((SELECT b % 3 AS k, ts FROM s) PARTITION BY k, ts, INTERVAL '3 seconds') GROUP BY window_start, window_end, k",
 	"allowed": "SELECT window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '20 seconds') GROUP BY window_start, window_end",
 	"update":  "SELECT window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '20 seconds') GROUP BY window_start, window_end",
+	"table": `SELECT window_start, count(*) AS n, sum(id) AS ids FROM TUMBLE((SELECT ts, id FROM s JOIN t ON s.b = t.b), ts, INTERVAL '20 seconds')
+		GROUP BY window_start, window_end`,
 	"join": `SELECT x.window_start, count(*) AS n, sum(x.b + y.b) AS b
 		FROM TUMBLE(s, ts, INTERVAL '20 seconds') x JOIN TUMBLE(r, ts, INTERVAL '20 seconds') y
 		ON x.window_start = y.window_start AND x.window_end = y.window_end AND x.b % 5 = y.b % 5
@@ -98,7 +100,9 @@ func TestLaterViews(t *testing.T) {
 				must(t, err)
 				if run == 0 {
 					script(t, s, fmt.Sprintf(fakeTimes, names[0]), "CREATE SOURCE",
-						strings.Replace(fmt.Sprintf(fakeTimes, names[1]), "SOURCE s", "SOURCE r", 1), "CREATE SOURCE")
+						strings.Replace(fmt.Sprintf(fakeTimes, names[1]), "SOURCE s", "SOURCE r", 1), "CREATE SOURCE",
+						"CREATE TABLE t (id int PRIMARY KEY, b int)", "CREATE TABLE",
+						"INSERT INTO t SELECT i, CASE WHEN i % 200 = 0 THEN i / 200 ELSE -i END FROM generate_series(1, 20000) i", "INSERT 0 20000")
 					for name, q := range laterPairs {
 						script(t, s, "CREATE MATERIALIZED VIEW v_"+name+laterWith[name]+" AS "+q, "CREATE MATERIALIZED VIEW")
 					}

@@ -73,6 +73,15 @@ func (e *Engine) startFill(j *job) {
 		}
 	}
 	j.fillOrder()
+	// What has no cuts has no place among those of others. It is read before: else
+	// a join with it would give rows behind the watermark.
+	for _, in := range j.inputs {
+		for _, other := range j.inputs {
+			if f, o := in.fill, other.fill; f != nil && o != nil && f.judged && !o.judged && !o.waitsFor(in) {
+				f.behind = append(f.behind, other)
+			}
+		}
+	}
 }
 
 // endFill lets go of what the backfill holds; the waiters are told.

@@ -23,7 +23,7 @@ type sourceFill struct {
 	at      connector.Positions // behind what the job has
 	until   connector.Positions // of the round
 	round   int
-	reached bool // it was read to the end once: what waits for it may go on
+	reached bool // it was read to the end, about: what waits for it may go on
 	held    bool // the live reader is
 
 	judged bool       // it follows the cuts
@@ -134,11 +134,17 @@ func (j *job) near() bool {
 }
 
 // turnRounds begins another round of the sources that ended one and have not
-// everything. It tells whether it did.
+// everything. It tells whether anything changed.
 func (e *Engine) turnRounds(j *job) (turned bool) {
 	for _, in := range j.inputs {
 		f := in.fill
-		if f == nil || f.src == nil || !f.drained() || f.left() == 0 {
+		if f == nil || f.src == nil || !f.drained() {
+			continue
+		}
+		if !f.reached && (f.left() <= joinGap || f.round >= joinRounds) {
+			f.reached, turned = true, true
+		}
+		if f.left() == 0 {
 			continue
 		}
 		near := j.near()
@@ -220,7 +226,6 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill, epoch uint64) (*chunk, er
 	f.pause()
 	if p.last {
 		p.last = f.left() == 0 && f.cut == nil
-		f.reached = f.reached || p.last
 	}
 	if p.c.rows == 0 && p.after == nil && !p.arrived && !p.last {
 		return nil, nil
