@@ -332,12 +332,12 @@ func (j *joinInterval) outputTime(wm []int64) int64 {
 func (j *joinInterval) sweep(s int) error {
 	y := &j.sides[s]
 	n := y.rows.Len()
-	grown := j.kept[s] / 4
-	if j.width == 0 {
-		grown = j.kept[s]
+	grown := max(j.kept[s], sweepMin)
+	if j.width != 0 {
+		grown /= 4
 	}
 	bound := j.bound(s)
-	if bound == math.MinInt64 || n < j.kept[s]+max(grown, sweepMin) {
+	if bound == math.MinInt64 || n < j.kept[s]+grown {
 		return nil
 	}
 	if err := j.dropBelow(y.rows, s, bound); err != nil {
