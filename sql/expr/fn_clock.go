@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -30,6 +31,16 @@ func init() {
 		}
 		us, days, months := types.IntervalParts(c.Bytes(1, i))
 		return undoClock(c.Int(0, i), us, days, months, now), nil
+	})})
+	// clock_zone(t, zone) is the next time after now() at which now() AT TIME ZONE zone
+	// >= t may change; t is a local time.
+	register(&Func{Name: "clock_zone", Args: typs(tz, types.Text), Ret: types.Of(tz), Vol: Stable, Eval: ints(func(c *Batch, i int) (int64, error) {
+		t := c.Int(0, i)
+		z, err := loadZone(string(c.Bytes(1, i)))
+		if err != nil || types.Infinite(t) || c.Ctx == nil {
+			return t, nil // the condition itself has the error
+		}
+		return localClock(t, z, c.Ctx.Now), nil
 	})})
 	// clock_months(t, iv) is t less the months of iv.
 	register(&Func{Name: "clock_months", Args: typs(tz, types.Interval), Ret: types.Of(tz), Eval: ints(func(c *Batch, i int) (int64, error) {
@@ -125,4 +136,28 @@ func undoClock(t, us int64, days, months int32, now int64) int64 {
 		}
 	}
 	return best
+}
+
+// localClock: a local time comes at one of the offsets that its zone has around it,
+// and goes back or is passed over where the offset changes.
+func localClock(t int64, z *time.Location, now int64) int64 {
+	best := int64(types.PosInfinity)
+	see := func(x int64) {
+		if x > now && x < best {
+			best = x
+		}
+	}
+	for at := shiftClock(t, -2*usPerDay); ; {
+		if types.Infinite(at) {
+			return best
+		}
+		_, off := time.UnixMicro(at).In(z).Zone()
+		see(shiftClock(t, -int64(off)*usPerSecond))
+		_, end := time.UnixMicro(at).In(z).ZoneBounds()
+		if end.IsZero() || end.UnixMicro() > shiftClock(t, 2*usPerDay) {
+			return best
+		}
+		at = end.UnixMicro()
+		see(at)
+	}
 }

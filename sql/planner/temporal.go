@@ -281,6 +281,13 @@ func (s *solver) undo(f, to *expr.Expr) bool {
 			}
 			s.when = append(s.when, to)
 			return true
+		case name == "timezone" && len(f.Args) == 2 && !months && f.Type.ID == types.Timestamp:
+			zone := s.b.fold(f.Args[0])
+			if !isConst(zone) || zone.Value.Null || zone.Type.Phys() != types.PhysBytes || zone.Type.ID == types.Interval || !plainNow(f.Args[1]) {
+				return false
+			}
+			s.when = append(s.when, s.b.mustCall("clock_zone", to, constant(types.Text, zone.Value)))
+			return true
 		case name == "date_trunc" && len(f.Args) == 2:
 			unit := s.b.fold(f.Args[0])
 			if !isConst(unit) || unit.Value.Null {
