@@ -513,7 +513,7 @@ func (x *timeText) opWhy(j *jobTime, o *exec.OpTime) []string {
 		say("no rows meet in the join at #%d, of %s", o.Node, count(o.RowsIn, "row"))
 	case n.Op == plan.Every && o.RowsIn > 0 && o.StateRows > 0:
 		say("EMIT EVERY at #%d holds %s back until the clock's next multiple of %s", o.Node, count(o.StateRows, "change"), span(n.Interval))
-	case n.Final || n.Op == plan.Close || n.AsOf != nil && n.AsOf.Kind == "event":
+	case n.Final || n.Op == plan.Close:
 		if o.Next == math.MaxInt64 {
 			if o.RowsIn > 0 && o.RowsOut == 0 && o.StateRows == 0 && j.lateOps[o.Node].Rows == 0 {
 				say("nothing waits in #%d %s", o.Node, o.Name)
