@@ -89,6 +89,36 @@ func TestWatermarkGroup(t *testing.T) {
 	waitHeld(t, s, "slow", 0, true)
 	fast.put(0, 490, 1)
 	waitFor(t, s, rows, "6")
+	// One that has ended, or that nobody reads any more, holds nothing up.
+	fast.put(0, 505, 1)
+	waitFor(t, s, rows, "7")
+	fast.put(0, 600, 1)
+	waitHeld(t, s, "fast", 0, true)
+	slow.change(func() { slow.ended = true })
+	waitFor(t, s, rows, "8")
+	waitHeld(t, s, "fast", 0, false)
+}
+
+// TestGroupMemberGoes: what waited for a source goes on when nobody reads that any
+// more.
+func TestGroupMemberGoes(t *testing.T) {
+	fast := newFakeTopic(t.Name()+"fast", 1)
+	slow := newFakeTopic(t.Name()+"slow", 1)
+	s := session(t, Options{})
+	script(t, s, "SET streamsql.clock = 'manual'", "SET")
+	for _, n := range []string{"fast", "slow"} {
+		script(t, s, "CREATE SOURCE "+n+" (a bigint, b bigint, ts timestamptz AS to_timestamp(a), WATERMARK FOR ts AS ts) WITH (connector = 'fake', topic = '"+
+			t.Name()+n+"', max_drift = '1 minute', watermark_group = 'g')", "CREATE SOURCE")
+		script(t, s, "CREATE MATERIALIZED VIEW v"+n+" AS SELECT a FROM "+n, "CREATE MATERIALIZED VIEW")
+	}
+	slow.put(0, 1, 1)
+	waitFor(t, s, "SELECT count(*) FROM vslow", "1")
+	fast.put(0, 50, 1)
+	waitFor(t, s, "SELECT count(*) FROM vfast", "1")
+	fast.put(0, 100, 1)
+	waitHeld(t, s, "fast", 0, true)
+	script(t, s, "ALTER MATERIALIZED VIEW vslow PAUSE", "ALTER MATERIALIZED VIEW")
+	waitFor(t, s, "SELECT count(*) FROM vfast", "2")
 }
 
 // TestHeldReaderGoesOn: a queue full of what must wait does not keep the reader

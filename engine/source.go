@@ -169,6 +169,9 @@ func (s *source) start(e *Engine) {
 // halt stops the live reader; the positions stay.
 func (s *source) halt() {
 	if s.feed != nil {
+		if s.group != "" {
+			s.feed.e.tick = true // those that waited for it need not
+		}
 		s.feed.close()
 		s.feed = nil
 	}
