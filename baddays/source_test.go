@@ -122,3 +122,32 @@ func TestMendedDefinition(t *testing.T) {
 	w.eventually("SELECT v.n, v.s, v2.s, v3.s FROM v, v2, v3", "5|31|31|31\n")
 	w.goesOn()
 }
+
+// TestMissingColumn: the records have a field that the source was not told of.
+func TestMissingColumn(t *testing.T) {
+	b := startBroker(t, "t")
+	w := start(t, engine.Options{})
+	w.source("src", "t", b.Addr(), ", on_unknown_field = 'error'")
+	w.exec("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n, sum(n) AS s FROM src")
+	send(t, b.Addr(), "t", `{"n":1,"s":"a"}`, `{"n":2,"s":"b","price":9.50}`, `{"n":4,"price":"?"}`)
+	w.eventually("SELECT n, s FROM v", "1|1\n")
+	w.eventually("SELECT count(*) FROM src_dead_letters", "2\n")
+	w.fails("ALTER SOURCE src ADD COLUMN n INT", "42701", "already exists")
+	w.fails("ALTER SOURCE src ADD COLUMN price INT NOT NULL", "0A000", "nullable")
+	w.exec("CREATE VIEW plain AS SELECT *, 1 AS one FROM src")
+	w.fails("ALTER SOURCE src ADD COLUMN price NUMERIC(10, 2)", "2BP01", "plain")
+	w.exec("DROP VIEW plain")
+	w.exec("ALTER SOURCE src ADD COLUMN price NUMERIC(10, 2)")
+	w.exec("CREATE MATERIALIZED VIEW p AS SELECT n, price FROM src")
+	send(t, b.Addr(), "t", `{"n":8,"price":1.25}`)
+	w.eventually("SELECT n, s FROM v", "2|9\n")
+	w.exec("REPLAY DEAD LETTERS FROM src")
+	w.eventually("SELECT n, s FROM v", "3|11\n")
+	if got := w.rows("SELECT n, price FROM p ORDER BY n"); got != "1|NULL\n2|9.50\n8|1.25\n" {
+		t.Error(got)
+	}
+	if got := w.rows(`SELECT "offset", reason LIKE '%price%' FROM src_dead_letters`); got != "2|t\n" {
+		t.Error(got)
+	}
+	w.goesOn()
+}

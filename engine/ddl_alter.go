@@ -12,7 +12,7 @@ import (
 // alter is ALTER … PAUSE, RESUME and RETRY of a view or a sink.
 func (x *ddlRun) alter(s *ast.Alter) error {
 	switch job := s.Kind == ast.KindMaterializedView || s.Kind == ast.KindSink; {
-	case s.Kind == ast.KindSource && s.Options != nil:
+	case s.Kind == ast.KindSource && (s.Options != nil || s.Column != nil):
 		return x.alterSource(s)
 	case job && s.Options != nil:
 		return x.alterLate(s)

@@ -11,7 +11,7 @@ import (
 	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
-// alterSource is ALTER SOURCE … SET and RESET: how a source's records are read
+// alterSource is ALTER SOURCE … SET, RESET and ADD COLUMN: how a source's records are read
 // and decoded from here on. What was read stays as it is; REPLAY DEAD LETTERS
 // gives the records that did not decode another chance.
 func (x *ddlRun) alterSource(s *ast.Alter) error {
@@ -21,7 +21,12 @@ func (x *ddlRun) alterSource(s *ast.Alter) error {
 	}
 	n := *o
 	n.Options = maps.Clone(o.Options)
-	decodes := false
+	decodes := s.Column != nil
+	if decodes {
+		if err := x.addColumn(&n, s.Column); err != nil {
+			return err
+		}
+	}
 	for _, op := range s.Options {
 		if !engineOption(op.Name) {
 			decodes = true
@@ -79,6 +84,30 @@ func (x *ddlRun) alterSource(s *ast.Alter) error {
 		_ = fresh.conn.Close()
 	}
 	return err
+}
+
+// addColumn gives a source one more field to decode. It stands behind the others,
+// so that the plans of views still find theirs; a plain view, which is planned
+// anew where it is used, may not.
+func (x *ddlRun) addColumn(o *catalog.Object, c *ast.ColumnDef) error {
+	if c.Type == nil || c.NotNull || c.Default != nil || c.Generated != nil || c.PrimaryKey {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "a column added to a source is a nullable field of its records").At(c.Offset())
+	}
+	if o.Column(c.Name) >= 0 {
+		return sqlerr.New(sqlerr.DuplicateColumn, `column "%s" of relation "%s" already exists`, c.Name, o.Name).At(c.Offset())
+	}
+	var alone catalog.Object
+	if err := x.planner().Columns(&ast.TableDef{Columns: []*ast.ColumnDef{c}}, &alone); err != nil {
+		return err
+	}
+	for _, d := range x.cat.Dependants(o.ID) {
+		if d.Kind == catalog.View {
+			return sqlerr.New(sqlerr.DependentObjects, "cannot add a column to source %s because view %s depends on it", o.Name, d.Name).At(c.Offset()).
+				WithHint("Drop the view, add the column, and make the view again.")
+		}
+	}
+	o.Columns = append(slices.Clone(o.Columns), alone.Columns[0])
+	return nil
 }
 
 // alteredText is what makes an object as it is now.

@@ -171,6 +171,7 @@ type Alter struct {
 	Action AlterAction
 	// Options are those of SET (…); of RESET (…), without values.
 	Options []*Option
+	Column  *ColumnDef // of ADD COLUMN
 }
 
 // AlterAction is what ALTER does to a job, or to the options of a source.
@@ -184,6 +185,7 @@ const (
 
 	SetOptions   AlterAction = "set"
 	ResetOptions AlterAction = "reset"
+	AddColumn    AlterAction = "add column"
 )
 
 func (*CreateTable) statement()    {}

@@ -122,7 +122,8 @@ func (p *parser) drop() ast.Statement {
 	return d
 }
 
-// alter reads ALTER kind name PAUSE, RESUME or RETRY, SET (…) or RESET (…).
+// alter reads ALTER kind name PAUSE, RESUME or RETRY, SET (…) or RESET (…), and of
+// a source ADD COLUMN.
 func (p *parser) alter() ast.Statement {
 	a := &ast.Alter{Pos: ast.Pos(p.advance().Pos)}
 	t := p.tok()
@@ -133,6 +134,13 @@ func (p *parser) alter() ast.Statement {
 	p.ifExists()
 	a.Name = p.relation()
 	t = p.tok()
+	if a.Kind == ast.KindSource && p.accept("add") {
+		p.accept("column")
+		var d ast.TableDef
+		p.columnDef(&d)
+		a.Action, a.Column = ast.AddColumn, d.Columns[0]
+		return a
+	}
 	w, ok := p.acceptOneOf("pause", "resume", "retry")
 	if !ok && p.peek(1).isSym("(") {
 		if w, ok = p.acceptOneOf("set", "reset"); ok {
