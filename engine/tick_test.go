@@ -432,3 +432,69 @@ func testConditions(t *testing.T, r conditions, start string) {
 		}
 	}
 }
+
+// TestProcessingTimeConservation: a row is in one window of the clock, or taken
+// back of a closed one, over crashes and numbers of workers.
+func TestProcessingTimeConservation(t *testing.T) {
+	fs := vfs.NewStrictMem()
+	r := rand.New(rand.NewSource(9))
+	rows := "(SELECT k, v, proctime() AS p FROM t)"
+	windows := [][2]string{
+		{"tumble", "SELECT window_start, window_end, count(*) AS n, sum(v) AS v FROM TUMBLE(" + rows + ", p, INTERVAL '10 seconds') GROUP BY window_start, window_end"},
+		{"session", "SELECT v AS g, window_start, window_end, count(*) AS n FROM SESSION((SELECT v, proctime() AS p FROM t) PARTITION BY v, p, INTERVAL '6 seconds') GROUP BY v, window_start, window_end"},
+	}
+	k := 0
+	for run := range 6 {
+		fs.SetIgnoreSyncs(false)
+		e, err := Open(bg, Options{Dir: "data", FS: fs, CheckpointInterval: time.Hour, Workers: 1 + run%3})
+		must(t, err)
+		s, err := e.NewSession("u", "d", nil)
+		must(t, err)
+		if run == 0 {
+			script(t, s, "SET streamsql.clock = 'manual'", "SET", "ADVANCE CLOCK TO '2100-01-01'", "ADVANCE CLOCK", "CREATE TABLE t (k INT, v INT)", "CREATE TABLE")
+			for _, w := range windows {
+				script(t, s, "CREATE MATERIALIZED VIEW "+w[0]+"_early AS "+w[1], "CREATE MATERIALIZED VIEW",
+					"CREATE MATERIALIZED VIEW "+w[0]+"_final AS "+w[1]+" EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW")
+			}
+			script(t, s, "CHECKPOINT", "CHECKPOINT")
+		}
+		sum := func(view string) string {
+			return ask(s, fmt.Sprintf("SELECT (SELECT coalesce(sum(n), 0) FROM %s) + (SELECT coalesce(sum(weight), 0) FROM %s_late)", view, view))
+		}
+		for i := range 60 {
+			switch r.Intn(6) {
+			case 0, 1, 2:
+				k++
+				run1(t, s, fmt.Sprintf("INSERT INTO t SELECT %d, g FROM generate_series(0, %d) g", k, r.Intn(4)))
+			case 3:
+				run1(t, s, fmt.Sprintf("DELETE FROM t WHERE k = %d", max(1, k-r.Intn(8))))
+			case 4:
+				run1(t, s, fmt.Sprintf("ADVANCE CLOCK TO now() + INTERVAL '%d milliseconds'", r.Intn(9000)))
+			case 5:
+				if r.Intn(3) == 0 {
+					run1(t, s, "CHECKPOINT")
+				}
+			}
+			want := ask(s, "SELECT count(*) FROM t")
+			for _, w := range windows {
+				if got := sum(w[0] + "_early"); got != want {
+					t.Fatalf("run %d, step %d: %s: %s rows, not %s", run, i, w[0], got, want)
+				}
+			}
+		}
+		run1(t, s, "ADVANCE CLOCK TO now() + INTERVAL '1 minute'")
+		for _, w := range windows {
+			script(t, s, fmt.Sprintf("SELECT count(*) FROM ((SELECT * FROM %s_early EXCEPT SELECT * FROM %s_final) UNION ALL (SELECT * FROM %s_final EXCEPT SELECT * FROM %s_early)) x", w[0], w[0], w[0], w[0]), "0")
+			if got, want := sum(w[0]+"_final"), ask(s, "SELECT count(*) FROM t"); got != want {
+				t.Fatalf("run %d: %s_final: %s rows, not %s", run, w[0], got, want)
+			}
+		}
+		if run%2 == 0 {
+			fs.SetIgnoreSyncs(true)
+			_ = e.Close()
+			fs.ResetToSyncedState()
+		} else {
+			must(t, e.Close())
+		}
+	}
+}
