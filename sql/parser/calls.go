@@ -107,6 +107,9 @@ func (p *parser) arg() (f *frag, variadic bool) {
 func (p *parser) argValue() (*frag, bool) {
 	t := p.tok()
 	switch {
+	case t.is("table") && p.starts[p.i+1]: // TABLE (SELECT …)
+		p.advance()
+		return p.subquery(), false
 	case t.is("table"):
 		p.advance()
 		paren := p.acceptSym("(")
