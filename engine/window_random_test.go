@@ -101,7 +101,12 @@ func (g *windowQueries) bounds() []string {
 func (g *windowQueries) query(depth int) windowRel {
 	w := g.base(depth)
 	where := g.pick("", "", " WHERE v > 1", " WHERE k <> 'b'")
-	switch g.r.Intn(7) {
+	switch g.r.Intn(8) {
+	case 7: // a window's end may be NULL in some sets
+		bound := g.pick("window_start", "window_end", "window_time")
+		sets := g.pick("(k, "+bound+"), ("+bound+", v)", "("+bound+", v), (k)", "("+bound+"), (k, v, "+bound+")")
+		return windowRel{sql: fmt.Sprintf("SELECT k, %s, v, count(*) AS n FROM %s w%s GROUP BY GROUPING SETS (%s)",
+			bound, w.sql, where, sets), cols: []string{"k", bound, "v", "n"}}
 	case 6: // both inputs have what is needed to close, and the union may not
 		show := append([]string{"k"}, g.some("window_end", "window_time")...)
 		part := func(where string) string {
