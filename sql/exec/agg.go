@@ -60,7 +60,8 @@ type agg struct {
 	emitted emission
 
 	aggTime
-	panes *aggPanes // nil: groups are not panes
+	panes *aggPanes    // nil: groups are not panes
+	sess  *aggSessions // nil: groups are not sessions, or their rows come again
 }
 
 const (
@@ -111,6 +112,9 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 	a.keyN = len(a.keys)
 	if fused != nil {
 		a.initPanes(fused)
+	}
+	if f := b.sessions[n.ID]; f != nil {
+		a.initSessions(f, b)
 	}
 	for i := range n.Aggs {
 		c := &call{AggCall: n.Aggs[i], in: true}
@@ -200,6 +204,9 @@ func newAgg(n *plan.Node, b *builder, worker int) (Operator, error) {
 		}
 	}
 	a.openTime(worker)
+	if a.sess != nil {
+		a.openSessions()
+	}
 	return a, nil
 }
 
@@ -238,6 +245,8 @@ func (a *agg) Apply(_ int, b *delta.Batch, _ Emit) error {
 		a.enc.Encode(a.keyCols, b.N)
 		if a.panes != nil {
 			a.groupPanes(b)
+		} else if a.sess != nil {
+			a.groupSessions(b)
 		} else if len(a.keys) > a.formed {
 			a.regroup(b)
 		}
@@ -414,6 +423,11 @@ func (a *agg) Finish(out Emit) error {
 	if err := a.closeSlots(); err != nil {
 		return err
 	}
+	if a.sess != nil {
+		if err := a.mergeSessions(); err != nil {
+			return err
+		}
+	}
 	if a.final {
 		hold := a.holdChanges
 		if a.panes != nil {
@@ -444,6 +458,9 @@ func (a *agg) Commit() {
 
 // Rollback ends a step that is undone.
 func (a *agg) Rollback() {
+	if a.sess != nil {
+		a.sess.forget()
+	}
 	a.dropOpen()
 	for _, x := range a.accs {
 		if x, ok := x.(*fixedExtreme); ok {

@@ -103,3 +103,42 @@ func BenchmarkFinal(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSession counts and sums by key and session while the sessions grow:
+// early, every second, and final.
+func BenchmarkSession(b *testing.B) {
+	const second = int64(1_000_000)
+	for _, final := range []bool{false, true} {
+		b.Run(fmt.Sprintf("final=%v", final), func(b *testing.B) {
+			n := windowed(plan.WindowSpec{Kind: "session", Size: 30 * second}, true, final)
+			d, err := Build(n, Options{Env: &expr.Env{}, Output: func(x *delta.Batch) error { return nil }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rng := rand.New(rand.NewSource(1))
+			var in int64
+			rows := 0
+			for now := int64(0); rows < b.N; now += second {
+				x := &delta.Batch{N: delta.MaxRows, Cols: newCols(orderCols, delta.MaxRows)}
+				for i := range x.N {
+					x.Cols[0].AppendInt(rng.Int63n(1000))
+					x.Cols[1].AppendInt(rng.Int63n(1000))
+					x.Cols[2].AppendInt(now + int64(i)*second/int64(x.N))
+				}
+				t0 := cpuTime()
+				d.Begin(nil)
+				if err := d.Push(d.Scans()[0], x); err != nil {
+					b.Fatal(err)
+				}
+				d.Advance(d.Scans()[0], now)
+				if err := d.Finish(); err != nil {
+					b.Fatal(err)
+				}
+				d.Commit()
+				in, rows = in+cpuTime()-t0, rows+x.N
+			}
+			b.ReportMetric(float64(in)/float64(rows), "cpu-ns/row")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

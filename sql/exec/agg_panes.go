@@ -58,19 +58,7 @@ func (a *agg) paneLoaded(key []byte, _ int32) { a.panes.idx.load(a.startOf(key),
 
 func (a *agg) openPanes() {
 	p := a.panes
-	p.width = 1
-	if a.opens {
-		p.width++
-	}
-	for _, x := range a.accs {
-		p.width += x.words()
-		slot := -1
-		if _, ok := x.(slotted); ok {
-			slot = p.paneState.slots
-			p.paneState.slots++
-		}
-		p.accs, p.slotOf = append(p.accs, x.(merger)), append(p.slotOf, slot)
-	}
+	p.paneState.init(a)
 	p.slots = make([][][]byte, p.paneState.slots)
 	p.keys.Reset()
 }

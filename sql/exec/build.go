@@ -12,11 +12,12 @@ import (
 
 // builder is what the constructors of operators are given.
 type builder struct {
-	opts  Options
-	d     *Dataflow
-	step  *stepInfo           // of the running step; operators keep the pointer
-	cur   *inst               // the one being built
-	panes map[int]*paneFusion // by node
+	opts     Options
+	d        *Dataflow
+	step     *stepInfo           // of the running step; operators keep the pointer
+	cur      *inst               // the one being built
+	panes    map[int]*paneFusion // by node
+	sessions map[int]*sessFusion // by node
 }
 
 // sub checks the number of a state table. Tables of either kind share the

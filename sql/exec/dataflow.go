@@ -82,6 +82,7 @@ func Build(root *plan.Node, o Options) (d *Dataflow, err error) {
 	}
 	b := &builder{opts: o, d: d, step: &d.step}
 	b.findPanes()
+	b.findSessions()
 	for id := range o.Workers {
 		if err := d.addWorker(b, id); err != nil {
 			return nil, err

@@ -30,6 +30,9 @@ func newExchange(n *plan.Node, b *builder, _ int) (Operator, error) {
 	if f := b.panes[n.ID]; f != nil {
 		e.keyAt = f.exchanges[n.ID]
 	}
+	if f := b.sessions[n.ID]; f != nil {
+		e.keyAt = f.exchanges[n.ID]
+	}
 	for g := range e.owner {
 		e.owner[g] = uint8(GroupOwner(byte(g), b.opts.Workers))
 	}

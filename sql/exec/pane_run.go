@@ -28,6 +28,23 @@ type paneState struct {
 	slotOf       []int // by acc: its part of the tail, or -1
 }
 
+// init takes the aggregate's accumulators, which can all be merged.
+func (s *paneState) init(a *agg) {
+	s.width = 1
+	if a.opens {
+		s.width++
+	}
+	for _, x := range a.accs {
+		s.width += x.words()
+		slot := -1
+		if _, ok := x.(slotted); ok {
+			slot = s.slots
+			s.slots++
+		}
+		s.accs, s.slotOf = append(s.accs, x.(merger)), append(s.slotOf, slot)
+	}
+}
+
 func (l *paneList) len() int { return len(l.start) }
 
 func (l *paneList) clear() {

@@ -59,6 +59,7 @@ type session struct {
 	gone    Keys
 	out     rowsOut
 	lateOut rowsOut
+	agg     *aggSessions // see sessFusion; rows are not kept then
 }
 
 // span is the time of a session's first and last row.
@@ -201,6 +202,13 @@ func (s *session) changeKey(prefix []byte, order []sortKey, out Emit) error {
 			}
 			continue
 		}
+		if s.agg != nil {
+			if w < 0 {
+				return errUnmatched(s.n)
+			}
+			r.changes = append(r.changes, sessChange{t, k, 0, w})
+			continue
+		}
 		old, now := s.rows.Add(k, w)
 		if now < 0 {
 			if !s.closed(t) {
@@ -222,10 +230,42 @@ func (s *session) changeKey(prefix []byte, order []sortKey, out Emit) error {
 		r.changes = all[:n]
 		all = all[n:]
 		r.rebuild(s)
-		if err := s.emitRegion(out); err != nil {
+		emit := s.emitRegion
+		if s.agg != nil {
+			emit = s.emitNew
+		}
+		if err := emit(out); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// emitNew is emitRegion of rows that only come, for an aggregate that is told
+// which sessions have become which.
+func (s *session) emitNew(out Emit) error {
+	r := &s.region
+	changes, olds := r.changes, r.olds
+	for _, x := range r.news {
+		for ; len(olds) > 0 && olds[0].from <= x.last; olds = olds[1:] {
+			if olds[0] != x {
+				s.agg.move(r.prefix, olds[0], x)
+			}
+		}
+		shut := s.closed(x.last)
+		for ; len(changes) > 0 && changes[0].t <= x.last; changes = changes[1:] {
+			var err error
+			if shut {
+				err = s.late(changes[0].key, changes[0].new)
+			} else {
+				err = s.emit(changes[0].key, changes[0].new, x, out)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	s.keepBounds()
 	return nil
 }
 
