@@ -425,6 +425,10 @@ func opName(n *plan.Node) string {
 	switch {
 	case !ok:
 		return string(n.Op)
+	case n.Op == plan.Join && n.AsOf != nil:
+		return joinNames[n.AsOf.Kind] + s + " (" + string(n.Kind) + ")"
+	case n.Op == plan.Join && n.Bounds != nil:
+		return "Interval " + s + " (" + string(n.Kind) + ")"
 	case n.Op == plan.Join:
 		return s + " (" + string(n.Kind) + ")"
 	case n.Op == plan.Except && n.SetOp != "":
@@ -432,5 +436,7 @@ func opName(n *plan.Node) string {
 	}
 	return s
 }
+
+var joinNames = map[string]string{"asof": "ASOF ", "event": "Temporal ", "proc": "Lookup "}
 
 var setOpNames = map[string]string{"except": "Except", "intersect": "Intersect"}
