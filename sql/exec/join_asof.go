@@ -834,6 +834,11 @@ func (x *joinSide) timeAfterKey(key []byte) (int64, error) {
 func (j *joinAsOf) Restore(wm []int64) {
 	j.take(wm)
 	j.prev = j.wm
+	// What is there is not read for a sweep until as much has come.
+	j.sweptAt = j.left.tree.Len()
+	if j.next {
+		j.sweptAt += j.right.tree.Len()
+	}
 }
 
 // Commit and Rollback end a step.

@@ -82,7 +82,7 @@ func (b *binder) asOfJoin(t *ast.Join, at ast.Expr, kind plan.JoinKind, l, r *re
 		id := b.timeOf(r)
 		if id < 0 {
 			panic(sqlerr.New(sqlerr.FeatureNotSupported, "FOR SYSTEM_TIME AS OF needs a relation with a watermark: its time tells since when a row holds").
-				At(t.Right.Offset()).WithHint("Declare WATERMARK FOR a time column of it, or join it as it stands: FOR SYSTEM_TIME AS OF PROCTIME()."))
+				At(t.Right.Offset()).WithHint("Declare WATERMARK FOR a time column of it; join the stream that it is made from, all of whose rows are versions; or join it as it stands: FOR SYSTEM_TIME AS OF PROCTIME()."))
 		}
 		rt = b.col(id)
 		if lt.Type.ID != rt.Type.ID {
