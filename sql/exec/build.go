@@ -80,6 +80,11 @@ func (b *builder) lateWindows(n *plan.Node, timeCol int) func(rows *delta.Batch,
 
 func (b *builder) lateRows(n *plan.Node, in, timeCol int) func(rows *delta.Batch, windows []int32, wm int64) error {
 	x, d, cols := b.cur, b.d, n.Inputs[in].Out
+	if n.Inputs[in].TimeEnd && timeCol == n.Inputs[in].TimeCol() {
+		if c := ownTime(n.Inputs[in]); c >= 0 {
+			timeCol = c
+		}
+	}
 	return func(rows *delta.Batch, windows []int32, wm int64) error {
 		for i := range rows.N {
 			x.lateRows += max(rows.Weight(i), -rows.Weight(i))
@@ -91,6 +96,22 @@ func (b *builder) lateRows(n *plan.Node, in, timeCol int) func(rows *delta.Batch
 		defer d.lateMu.Unlock()
 		return d.opts.Late(LateRows{Node: n.ID, Rows: rows, Columns: cols, TimeCol: timeCol, Watermark: wm, Windows: windows})
 	}
+}
+
+// ownTime returns the column of n's output that is the rows' own time, where its
+// watermark is that of the end of their window; -1: it was not carried up to here.
+func ownTime(n *plan.Node) int {
+	switch {
+	case n.Op == plan.Window && n.Window != nil:
+		return n.Window.TimeCol
+	case n.Op == plan.Exchange, n.Op == plan.Map && n.Exprs == nil:
+		return ownTime(n.Inputs[0])
+	case n.Op == plan.Map:
+		if c := ownTime(n.Inputs[0]); c >= 0 {
+			return columnOf(n.Exprs, c)
+		}
+	}
+	return -1
 }
 
 // newOperator makes worker's operator of n.
