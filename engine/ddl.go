@@ -32,12 +32,14 @@ func (d ddlContext) notice(code, format string, args ...any) {
 	}
 }
 
-// ddl carries out CREATE, DROP, ALTER (jobs, system), CHECKPOINT and ADVANCE
-// CLOCK, and returns the command tag. When it returns, the change is durable.
+// ddl carries out CREATE, DROP, ALTER (jobs, system), CHECKPOINT, WAIT and
+// ADVANCE CLOCK, and returns the command tag. When it returns, the change is durable.
 func (e *Engine) ddl(ctx context.Context, s ast.Statement, d ddlContext) (tag string, err error) {
 	switch s := s.(type) {
 	case *ast.Checkpoint:
 		return "CHECKPOINT", e.checkpointNow(ctx)
+	case *ast.Wait:
+		return "WAIT", e.await(ctx)
 	case *ast.AdvanceClock:
 		return "ADVANCE CLOCK", e.advanceTo(ctx, s, d)
 	}

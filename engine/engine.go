@@ -55,8 +55,9 @@ type Engine struct {
 	lateEpoch uint64 // the last step in which a row came behind its source's watermark; see cuts.go
 	dml       *pendingDML
 	inflight  []*pendingWrite // those of the running step
-	held      []*command      // writes that wait until there is memory for them
-	open      []undoable      // what a running step has begun, for a panic
+	waiters   []*waiter
+	held      []*command // writes that wait until there is memory for them
+	open      []undoable // what a running step has begun, for a panic
 	nextID    uint64
 	nextOp    uint32
 	jobErrors []JobError

@@ -157,6 +157,18 @@ func (f *feed) quietOf(part int32, now int64) (since, until int64, ok bool) {
 	return p.quiet, until, true
 }
 
+// nothing tells whether the reader says that a partition has nothing, and when it
+// said so last.
+func (f *feed) nothing(part int32) (quiet bool, heard time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.parts[part]
+	if p == nil {
+		return false, heard
+	}
+	return p.quiet != 0 && p.queue == 0, p.heard
+}
+
 // unquiet has the time that partitions have nothing counted anew.
 func (f *feed) unquiet() {
 	f.mu.Lock()

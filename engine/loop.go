@@ -152,6 +152,7 @@ func (e *Engine) round() {
 		e.step()
 	}
 	e.fillSome()
+	e.answerWaiters()
 	e.maintain()
 }
 

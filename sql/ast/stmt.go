@@ -151,6 +151,9 @@ type AdvanceClock struct {
 // Checkpoint is CHECKPOINT.
 type Checkpoint struct{ Pos }
 
+// Wait is WAIT.
+type Wait struct{ Pos }
+
 // NoEffect is what clients send to clean a session and has nothing to do here:
 // CLOSE ALL and UNLISTEN.
 type NoEffect struct {
@@ -175,4 +178,5 @@ func (*Discard) statement()          {}
 func (*Deallocate) statement()       {}
 func (*AdvanceClock) statement()     {}
 func (*Checkpoint) statement()       {}
+func (*Wait) statement()             {}
 func (*NoEffect) statement()         {}

@@ -56,6 +56,9 @@ func (p *parser) statement() ast.Statement {
 	case "checkpoint":
 		p.advance()
 		return &ast.Checkpoint{Pos: pos}
+	case "wait":
+		p.advance()
+		return &ast.Wait{Pos: pos}
 	case "advance":
 		p.expect("advance", "clock", "to")
 		a := &ast.AdvanceClock{Pos: pos}
