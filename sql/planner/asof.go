@@ -80,6 +80,10 @@ func (b *binder) asOfJoin(t *ast.Join, at ast.Expr, kind plan.JoinKind, l, r *re
 				WithHint("To join a relation as it stands when a row comes: FOR SYSTEM_TIME AS OF PROCTIME()."))
 		}
 		id := b.timeOf(r)
+		if id < 0 && b.withHistory(j) {
+			r = j.in[1]
+			id = b.timeOf(r)
+		}
 		if id < 0 {
 			panic(sqlerr.New(sqlerr.FeatureNotSupported, "FOR SYSTEM_TIME AS OF needs a relation with a watermark: its time tells since when a row holds").
 				At(t.Right.Offset()).WithHint("Declare WATERMARK FOR a time column of it; join the stream that it is made from, all of whose rows are versions; or join it as it stands: FOR SYSTEM_TIME AS OF PROCTIME()."))
