@@ -36,15 +36,18 @@ func processMemory(t *testing.T, pid int) (now, most int) {
 
 // TestLargerThanMemory keeps an aggregate and a join whose state is several times
 // --memory, and holds the process to its limit: --memory, a fifth of it, and what
-// a process takes anyway. STREAMSQL_MEMORY_ROWS sets the size, for measuring.
+// a process takes anyway. STREAMSQL_MEMORY sets --memory in MiB and the rows, for
+// measuring.
 func TestLargerThanMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes long")
 	}
-	const limit, base = 64, 128 // MiB
-	n := 400_000
-	if s := os.Getenv("STREAMSQL_MEMORY_ROWS"); s != "" {
-		n, _ = strconv.Atoi(s)
+	const base = 128 // MiB
+	limit, n := 32, 150_000
+	if s := os.Getenv("STREAMSQL_MEMORY"); s != "" {
+		if _, err := fmt.Sscan(s, &limit, &n); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := newServer(t)
 	cmd := exec.Command(s.bin, "serve", "--listen", s.addr, "--data", s.dir, "--memory", fmt.Sprintf("%dMiB", limit))

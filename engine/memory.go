@@ -14,11 +14,11 @@ import (
 // storeOptions are those of the store of checkpoints: its caches keep to the memory
 // limit too.
 func (e *Engine) storeOptions() checkpoint.StoreOptions {
-	const least, most = 4 << 20, 64 << 20
+	const most = 64 << 20
 	return checkpoint.StoreOptions{
 		FS:            e.opts.FS,
-		CacheBytes:    max(least, min(e.opts.MemoryLimit/16, most)),
-		MemTableBytes: uint64(max(least, min(e.opts.MemoryLimit/32, most))),
+		CacheBytes:    max(16<<20, min(e.opts.MemoryLimit/16, most)), // below, even filters and indexes do not fit
+		MemTableBytes: uint64(max(4<<20, min(e.opts.MemoryLimit/32, most))),
 	}
 }
 

@@ -83,7 +83,7 @@ func machineMemory() int64 {
 // headroom and for what is on its way, and what the process takes without any
 // state. It is meant for debug.SetMemoryLimit.
 func ProcessMemory(limit int64) int64 {
-	const base = 64 << 20
+	const base = 48 << 20
 	limit = Options{MemoryLimit: limit}.ensureDefaults().MemoryLimit
 	return limit + limit/5 + base
 }
