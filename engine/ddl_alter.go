@@ -56,6 +56,9 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 			x.d.notice("00000", "%s %q is %s", o.Kind, o.Name, j.state)
 			return nil
 		}
+		if j.replay != nil {
+			return sqlerr.New(sqlerr.ObjectNotInState, "%s %q is being replaced", o.Kind, o.Name)
+		}
 		if err := e.readable(o.Plan); err != nil {
 			return err
 		}
@@ -64,12 +67,8 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 			return err
 		}
 		j = e.jobsByID[o.ID]
-		for _, d := range e.dependants(j) {
-			if d.state == Stale && d.sink == nil && d.replays == nil && e.readable(d.obj.Plan) == nil {
-				if err := e.restart(d, nil); err != nil {
-					return err
-				}
-			}
+		if err := e.restartStale(j); err != nil {
+			return err
 		}
 		j.fill.waiters = append(j.fill.waiters, done)
 		return nil
@@ -156,6 +155,9 @@ func (e *Engine) restart(j *job, conn connector.Sink) error {
 		if gone.rows > 0 {
 			e.pending(n.late.obj.ID, gone)
 		}
+	}
+	if n.replay = j.replay; n.replay != nil {
+		n.replay.replays = n
 	}
 	if j.sink != nil {
 		j.sink.close(false)

@@ -208,13 +208,16 @@ func replaceable(old, o *catalog.Object, cat *catalog.Catalog) error {
 }
 
 func (x *ddlRun) createMatView(s *ast.CreateView) error {
-	if s.OrReplace {
-		return sqlerr.New(sqlerr.FeatureNotSupported, "CREATE OR REPLACE MATERIALIZED VIEW is not supported yet").
-			WithHint("DROP MATERIALIZED VIEW first.").At(s.Offset())
-	}
-	schema, name, exists, err := x.name(s.Name, s.IfNotExists)
-	if err != nil || exists {
+	old, err := x.replaced(s)
+	if err != nil {
 		return err
+	}
+	schema, name := catalog.Public, s.Name.Base()
+	if old == nil {
+		var exists bool
+		if schema, name, exists, err = x.name(s.Name, s.IfNotExists); err != nil || exists {
+			return err
+		}
 	}
 	opts, err := options(s.Options, nil)
 	if err != nil {
@@ -237,10 +240,13 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 		Columns: relationColumns(cols), PrimaryKey: keys, AppendOnly: root.AppendOnly,
 		Plan: root, Depends: deps, Time: root.Time, TimeEnd: root.TimeEnd,
 	}
-	if hasLate(root) {
+	if hasLate(root) && (old == nil || !x.hasLateRelation(old)) {
 		if _, _, _, err := x.name(ast.Name{Pos: s.Name.Pos, Parts: []string{schema, lateObject(o).Name}}, false); err != nil {
 			return err
 		}
+	}
+	if old != nil {
+		return x.replaceMatView(old, o)
 	}
 	return x.install(o, nil)
 }

@@ -217,6 +217,11 @@ func (e *Engine) remove(all []*catalog.Object) {
 	var ids []uint64
 	var env *expr.Env
 	for _, o := range all {
+		for _, n := range slices.Clone(e.order) { // in no catalog, it depends on what it reads all the same
+			if n.replays != nil && n.input(o.ID) != nil {
+				e.dropReplay(n)
+			}
+		}
 		ids = append(ids, o.ID)
 		if j := e.jobsByID[o.ID]; j != nil {
 			if j.replay != nil {

@@ -68,7 +68,7 @@ func (e *Engine) startFill(j *job) {
 		if s := e.sources[in.relation]; s != nil {
 			in.fill = f
 			f.src, f.total = s, -1
-			f.judged = s.cuts != nil && j.replays == nil && hasLate(j.obj.Plan)
+			f.judged = s.cuts != nil && (j.replays == nil || j.anew) && hasLate(j.obj.Plan)
 			f.open(e, s.firsts())
 		}
 	}

@@ -208,7 +208,7 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill, epoch uint64) (*chunk, er
 		f.feed.accept()
 		f.ended = end
 		for _, it := range items {
-			if it.reset != "" && j.replays != nil {
+			if it.reset != "" && j.replays != nil && !j.anew {
 				return nil, errHistoryGone(f.src.obj, it.part, it.reset)
 			}
 			if it.reset != "" {

@@ -50,6 +50,7 @@ type job struct {
 
 	replay   *job  // computes the view anew, to take this one's place
 	replays  *job  // the job whose place this one is to take
+	anew     bool  // by another definition
 	replayed int64 // late rows that it took in
 
 	rowsIn, rowsOut, nanos int64
@@ -374,7 +375,7 @@ func (e *Engine) freeze(j *job, s JobState) {
 	if j.active() {
 		j.epoch = e.epoch
 	}
-	if j.replay != nil {
+	if j.replay != nil && !j.replay.anew {
 		e.dropReplay(j.replay)
 	}
 	wasFilling := j.state == Backfilling

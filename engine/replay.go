@@ -63,26 +63,33 @@ func (x *ddlRun) replay(s *ast.Replay) (string, error) {
 	}
 	tag := "REPLAY LATE 0"
 	x.after = append(x.after, func() error {
-		var err error
-		select {
-		case err = <-done:
-		case <-x.e.lost:
-			return x.e.Err()
-		case <-x.e.stopped:
-			return closedError()
-		case <-x.ctx.Done():
-			err = ctxError(x.ctx)
-		}
-		_ = x.e.do(x.e.ctx, func() {
-			if n.replays != nil { // it did not come to its end
-				x.e.dropReplay(n)
-			}
-			x.version = x.e.version
-		})
+		err := x.awaitReplay(n, done)
 		x.tag = fmt.Sprintf("REPLAY LATE %d", n.replayed)
 		return err
 	})
 	return tag, nil
+}
+
+// awaitReplay waits until a job that is computed beside another took its place. If
+// the client goes away it never will.
+func (x *ddlRun) awaitReplay(n *job, done chan error) error {
+	var err error
+	select {
+	case err = <-done:
+	case <-x.e.lost:
+		return x.e.Err()
+	case <-x.e.stopped:
+		return closedError()
+	case <-x.ctx.Done():
+		err = ctxError(x.ctx)
+	}
+	_ = x.e.do(x.e.ctx, func() {
+		if n.replays != nil { // it did not come to its end
+			x.e.dropReplay(n)
+		}
+		x.version = x.e.version
+	})
+	return err
 }
 
 // replayable tells whether a view computed anew has the same answer, but for the
@@ -118,11 +125,17 @@ func replayable(o *catalog.Object, env *expr.Env) error {
 		WithDetail("To take them in the view is computed anew, but its answer depends on when its rows came: %s.", why)
 }
 
-// startReplay begins to compute a view beside itself. The second job has an
-// identity of its own, which is in no catalog, until it takes the first's place.
+// startReplay begins to compute a view beside itself.
 func (e *Engine) startReplay(j *job) (*job, error) {
-	o := *j.obj
-	o.ID, o.Name = 0, o.Name+" (replay)"
+	return e.startBeside(j, j.obj, " (replay)", false)
+}
+
+// startBeside begins to compute what is to take the place of a job. The second job
+// has an identity of its own, which is in no catalog, until then. anew: it is by
+// another definition, and has late rows of its own.
+func (e *Engine) startBeside(j *job, as *catalog.Object, suffix string, anew bool) (*job, error) {
+	o := *as
+	o.ID, o.Name = 0, o.Name+suffix
 	e.assign(&o)
 	n, err := e.newJob(&o)
 	if err != nil {
@@ -130,7 +143,10 @@ func (e *Engine) startReplay(j *job) (*job, error) {
 	}
 	n.rel = newRelation(&o)
 	e.attach(n.rel.main)
-	n.replays, j.replay = j, n
+	n.replays, j.replay, n.anew = j, n, anew
+	if anew {
+		e.newLate(j, n)
+	}
 	e.relations[o.ID] = n.rel
 	e.jobsByID[o.ID] = n
 	e.order = append(e.order, n) // the ID is the greatest so far
@@ -149,6 +165,7 @@ func (e *Engine) dropReplay(n *job) {
 		e.endFill(n)
 	}
 	n.tables = &jobStates{}
+	e.forgetLate(n)
 	e.forget(n)
 	e.dropOps(n.obj)
 	e.changed = true
@@ -178,18 +195,30 @@ func (e *Engine) joinReplay(n *job) {
 	}
 	e.endFill(n)
 	e.step()
+	if err := e.restartStale(n); err != nil {
+		e.opts.Log.Error("what reads a view could not be computed anew", "view", n.obj.Name, "error", err)
+	}
 }
 
 // endReplay puts n, which has everything, in the place of the job that it replays,
 // and has a step hand the difference to those who read the view.
 func (e *Engine) endReplay(n *job) error {
 	j := n.replays
-	diff, err := difference(j.rel, n.rel)
-	if err != nil {
-		return err
-	}
 	o := *n.obj
 	o.ID, o.Name = j.obj.ID, j.obj.Name
+	read := slices.ContainsFunc(e.order, func(d *job) bool { return d.input(o.ID) != nil })
+	if n.anew {
+		if err := e.fits(j.obj, &o); err != nil {
+			return err
+		}
+	}
+	diff := &change{}
+	if read {
+		var err error
+		if diff, err = difference(j.rel, n.rel); err != nil {
+			return err
+		}
+	}
 	put := []*catalog.Object{&o}
 	var index []*arrangement
 	for _, a := range j.rel.index {
@@ -205,7 +234,13 @@ func (e *Engine) endReplay(n *job) error {
 		}
 		index, put = append(index, ia), append(put, &io)
 	}
-	gone, err := j.late.clear()
+	var gone *change
+	var err error
+	if n.anew {
+		gone, err = lateChange(j, n)
+	} else {
+		gone, err = j.late.clear()
+	}
 	if err != nil {
 		return err
 	}
@@ -223,9 +258,15 @@ func (e *Engine) endReplay(n *job) error {
 		e.dropOps(a.obj)
 	}
 	n.obj, n.rel.obj, n.rel.main.obj, n.rel.index = &o, &o, &o, index
-	n.late, n.lateOps = j.late, j.lateOps
+	if !n.anew {
+		n.late, n.lateOps = j.late, j.lateOps
+	} else if l := e.takeLate(j, n, &o); l != nil {
+		put = append(put, l)
+	}
 	n.rowsIn, n.rowsOut, n.nanos = n.rowsIn+j.rowsIn, n.rowsOut+j.rowsOut, n.nanos+j.nanos
-	n.wm = max(n.wm, j.wm)
+	if read || !n.anew {
+		n.wm = max(n.wm, j.wm) // they have closed what is behind it
+	}
 	e.order[slices.Index(e.order, j)] = n
 	e.jobsByID[o.ID], e.relations[o.ID] = n, n.rel
 	for _, d := range e.order {
@@ -331,6 +372,9 @@ func (e *Engine) replayOps() [][2]uint32 {
 	for _, j := range e.order {
 		if j.replays != nil {
 			out = append(out, [2]uint32{j.obj.OpBase, j.obj.OpBase + allOps(j.obj)})
+			if j.anew && j.late != nil {
+				out = append(out, [2]uint32{j.late.obj.OpBase, j.late.obj.OpBase + allOps(j.late.obj)})
+			}
 		}
 	}
 	return out
