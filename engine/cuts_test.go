@@ -334,6 +334,7 @@ func TestTrimCuts(t *testing.T) {
 			for i := range manyCuts + 5 {
 				must(t, src.cuts.add(&sourceCut{epoch: uint64(10000 + i), wm: int64(i), at: connector.Positions{0: int64(i)}}, false))
 			}
+			src.wm = src.cuts.last.wm
 		}
 		topic.change(func() { topic.expired = 1000 })
 	}))
