@@ -13,6 +13,7 @@ import (
 type change struct {
 	batches []*delta.Batch
 	rows    int
+	over    bool // a sum of weights left the range of 64 bits
 }
 
 func (c *change) add(b *delta.Batch) {
@@ -89,7 +90,7 @@ func (c *change) consolidate() *change {
 		}
 		return arena[s:ends[r]]
 	}
-	n := 0
+	n, over := 0, false
 	for _, b := range c.batches {
 		for i := range b.N {
 			start := len(arena)
@@ -105,14 +106,16 @@ func (c *change) consolidate() *change {
 					break
 				}
 				if first := int(*s) - 1; bytes.Equal(at(first), key) {
+					was := sum[first]
 					sum[first] += w
+					over = over || (was^sum[first])&(w^sum[first]) < 0
 					break
 				}
 			}
 			n++
 		}
 	}
-	out := &change{}
+	out := &change{over: over}
 	n = 0
 	for _, b := range c.batches {
 		var sel []int32

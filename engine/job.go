@@ -325,7 +325,10 @@ func (e *Engine) run(j *job, ctx *expr.Context, grown int64, feed func() error) 
 		return nil, nil, err
 	}
 	all := j.out
-	out = all.consolidate()
+	if out = all.consolidate(); out.over {
+		return nil, nil, sqlerr.New(sqlerr.NumericOutOfRange, "bigint out of range").
+			WithDetail("A row would be there more often than a 64-bit number can say.")
+	}
 	if j.rel != nil {
 		for _, b := range out.batches { // what it becomes in the view counts too
 			if err = j.rel.apply(&change{batches: []*delta.Batch{b}, rows: b.N}); err == nil {

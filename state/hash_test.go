@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
 // hashDisk is a durable state in memory.
@@ -361,4 +363,50 @@ func BenchmarkHashCapture(b *testing.B) {
 		c.Done(true)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/row")
+}
+
+// TestHashErr: a failure is over with the step that it was in, as a tree's is.
+func TestHashErr(t *testing.T) {
+	h := NewHash(HashOptions{Words: 1})
+	want := errors.New("no")
+	h.Begin()
+	row := h.Get([]byte("a"), true)
+	h.Words(row)[0] = 1
+	h.Fail(want)
+	h.Fail(errors.New("another"))
+	if h.Err() != want {
+		t.Fatal(h.Err())
+	}
+	h.Rollback()
+	if h.Err() != nil || h.Len() != 0 {
+		t.Fatal(h.Err(), h.Len())
+	}
+	h.Begin()
+	h.Get([]byte("a"), true)
+	h.Commit()
+	if h.Err() != nil || h.Len() != 1 {
+		t.Fatal(h.Err(), h.Len())
+	}
+}
+
+// TestTreeWeightOverflow: a weight that leaves its range fails the step and is
+// what it was after it.
+func TestTreeWeightOverflow(t *testing.T) {
+	tr := NewTree()
+	tr.Add([]byte("a"), 1<<62)
+	for _, w := range []int64{1 << 62, 1<<63 - 1} {
+		tr.Begin()
+		tr.Add([]byte("b"), 5)
+		if tr.Err() != nil {
+			t.Fatal(tr.Err())
+		}
+		tr.Add([]byte("a"), w)
+		if e := tr.Err(); e == nil || sqlerr.From(e).Code != "22003" {
+			t.Fatal(e)
+		}
+		tr.Rollback()
+		if tr.Err() != nil || tr.Get([]byte("a")) != 1<<62 || tr.Len() != 1 {
+			t.Fatal(tr.Err(), tr.Get([]byte("a")))
+		}
+	}
 }

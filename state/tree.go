@@ -382,7 +382,7 @@ func (t *Tree) Kept() int64 {
 // weight, since the last Rollback, which puts right whatever a step made of it.
 func (t *Tree) Err() error { return t.err }
 
-var errWeight = sqlerr.New("22003", "bigint out of range").
+var errWeight = sqlerr.New(sqlerr.NumericOutOfRange, "bigint out of range").
 	WithDetail("A row would be there more often than a 64-bit number can say.")
 
 // Begin starts a step.

@@ -331,7 +331,7 @@ func (g *groups) weight(k keyGroup, at []int32, b *delta.Batch) int64 {
 	return w
 }
 
-var errWeight = sqlerr.New("22003", "bigint out of range").
+var errWeight = sqlerr.New(sqlerr.NumericOutOfRange, "bigint out of range").
 	WithDetail("A row would be there more often than a 64-bit number can say.")
 
 // overflows tells whether a sum of weights leaves the range.
