@@ -89,7 +89,7 @@ func TestDeep(t *testing.T) {
 		}
 		d := time.Since(start)
 		t.Logf("%s: %v", c.name, d)
-		if d > 5*time.Second {
+		if d > time.Minute {
 			t.Errorf("%s: took %v", c.name, d)
 		}
 	}
@@ -121,7 +121,7 @@ func TestTooComplex(t *testing.T) {
 		if !strings.HasPrefix(got, "ERROR 54001") {
 			t.Errorf("%.60s…: %.500s", text, got)
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > time.Minute {
 			t.Errorf("%.60s…: took %v", text, d)
 		}
 	}
