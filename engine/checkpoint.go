@@ -359,6 +359,7 @@ func (e *Engine) maintain() {
 		return
 	}
 	e.checkSinks()
+	e.releaseInMemory()
 	if e.unread {
 		e.unread = false
 		e.haltUnread()

@@ -29,6 +29,8 @@ type sinkRun struct {
 	end   bool
 	last  []byte // state at the last barrier
 
+	unreleased bool // of an engine in memory: something was written since the last release
+
 	gone chan struct{} // closed when the connector is
 }
 
@@ -81,7 +83,22 @@ func (s *sinkRun) write(epoch uint64, c *change) error {
 		return err
 	}
 	s.put(sinkOp{epoch: epoch, batches: c.batches})
+	s.unreleased = true
 	return nil
+}
+
+// releaseInMemory has sinks show what they got where nothing is ever durable: a
+// finished epoch is all that an epoch can be there.
+func (e *Engine) releaseInMemory() {
+	if e.store != nil {
+		return
+	}
+	for _, j := range e.order {
+		if j.sink != nil && j.sink.unreleased && j.state == Running {
+			j.sink.unreleased = false
+			j.sink.put(sinkOp{release: true, epoch: e.epoch})
+		}
+	}
 }
 
 func (s *sinkRun) failure() error {

@@ -62,3 +62,24 @@ func TestSinkReleasedAfterRestart(t *testing.T) {
 		}
 	}
 }
+
+// TestSinkInMemory: without a data directory an epoch is released when it is done.
+func TestSinkInMemory(t *testing.T) {
+	connector.RegisterSink("held-memory", func(connector.Config, []byte) (connector.Sink, error) { return heldSink{}, nil })
+	released.Store(0)
+	held.Store(false)
+	s := session(t, Options{})
+	script(t, s, "CREATE TABLE t (a int)", "CREATE TABLE",
+		"INSERT INTO t VALUES (1)", "INSERT 0 1",
+		"CREATE SINK k FROM t WITH (connector = 'held-memory')", "CREATE SINK")
+	for last := uint64(0); last < 3; {
+		for i := 0; released.Load() <= last; i++ {
+			if i == 2000 {
+				t.Fatalf("epoch %d was released last", released.Load())
+			}
+			time.Sleep(time.Millisecond)
+		}
+		last = released.Load()
+		script(t, s, "INSERT INTO t VALUES (2)", "INSERT 0 1")
+	}
+}
