@@ -128,7 +128,7 @@ func newOperator(n *plan.Node, b *builder, worker int) (Operator, error) {
 	case plan.Agg:
 		return newAgg(n, b, worker)
 	case plan.TopN:
-		return newTopN(n, b, worker)
+		return newNumbered(n, b, worker)
 	case plan.Over:
 		return newOver(n, b, worker)
 	case plan.Join:

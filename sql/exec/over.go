@@ -59,6 +59,32 @@ var (
 )
 
 func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
+	o, err := overOf(n, b, worker)
+	if err != nil {
+		return nil, err
+	}
+	return o.open(n, b, worker), nil
+}
+
+// newNumbered is newTopN, or, of all rows with their number, window functions if
+// those can bound their state.
+func newNumbered(n *plan.Node, b *builder, worker int) (Operator, error) {
+	if n.Rank != "" && n.Limit < 0 && n.Offset == 0 {
+		as := *n
+		as.Op, as.Aggs = plan.Over, []plan.AggCall{{Fn: n.Rank, Filter: -1, Type: n.Out[len(n.Out)-1].Type}}
+		o, err := overOf(&as, b, worker)
+		if err != nil {
+			return nil, err
+		}
+		if o.time.on {
+			return o.open(&as, b, worker), nil
+		}
+	}
+	return newTopN(n, b, worker)
+}
+
+// overOf makes an over without its tables.
+func overOf(n *plan.Node, b *builder, worker int) (*over, error) {
 	o := &over{n: n, parts: map[string]int32{}}
 	o.out.cols, o.out.step = n.Out, b.step
 	for i := range n.Aggs {
@@ -68,11 +94,15 @@ func newOver(n *plan.Node, b *builder, worker int) (Operator, error) {
 	}
 	o.initTime(n, b, n.Keys)
 	o.initOverTime(n, b)
+	return o, nil
+}
+
+func (o *over) open(n *plan.Node, b *builder, worker int) *over {
 	o.set = b.tree(n, 0, worker)
 	o.cur = o.set.Cursor()
 	o.openTime(n, b, 1, worker)
 	o.openOverTime(n, b, worker)
-	return o, nil
+	return o
 }
 
 // Apply adds the rows of b to their partitions.

@@ -245,7 +245,7 @@ type frameAggs struct {
 
 func (s *frameAggs) build(n *plan.Node, b *builder, worker int) error {
 	in := *n.Inputs[0]
-	in.AppendOnly, in.Time = grows(n, s.frame), 0
+	in.AppendOnly, in.Time = onlyEnter(s.frame), 0
 	node := &plan.Node{ID: n.ID, Op: plan.Agg, Inputs: []*plan.Node{&in}}
 	for _, c := range s.calls {
 		c.Order = n.Order // for those that depend on it

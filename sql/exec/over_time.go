@@ -12,8 +12,8 @@ import (
 )
 
 // overTime bounds the state of window functions that look back in event time: the
-// order begins with the input's time column, rows are only added, and no frame
-// reaches beyond its row's peers. Then the answer of a row that the watermark has
+// order begins with the input's time column, no row behind the watermark is taken
+// back, and no frame reaches beyond its row's peers. Then the answer of a row that the watermark has
 // passed is final. Of those rows only what a later frame can still reach is kept;
 // of the others their number, and for frames without a beginning the states of
 // aggregates. A row behind the watermark is late.
@@ -42,7 +42,7 @@ const (
 func (o *over) initOverTime(n *plan.Node, b *builder) {
 	in, t := n.Inputs[0], &o.time
 	t.reach = -1
-	if b.opts.Batch || o.closing || !in.AppendOnly || in.TimeCol() < 0 || len(n.Order) == 0 {
+	if b.opts.Batch || o.closing || !in.Settles() || in.TimeCol() < 0 || len(n.Order) == 0 {
 		return
 	}
 	if k := n.Order[0]; k.Col != in.TimeCol() || k.Desc || k.NullsFirst {
@@ -69,10 +69,10 @@ func (o *over) initOverTime(n *plan.Node, b *builder) {
 	o.timeCol, o.ends = in.TimeCol(), in.TimeEnd
 }
 
-// grows tells whether rows only enter a frame as its row goes on, and whether the
-// frame ends with the row or its peers.
-func grows(n *plan.Node, f *plan.Frame) bool {
-	return n.Inputs[0].AppendOnly && (f == nil || f.Start == nil && f.End != nil && *f.End == 0)
+// onlyEnter tells whether rows only enter a frame as its row goes on, up to the
+// row's peers.
+func onlyEnter(f *plan.Frame) bool {
+	return f == nil || f.Start == nil && f.End != nil && *f.End == 0
 }
 
 // function notes what a function needs; false: more than can be bounded.

@@ -77,7 +77,7 @@ func TestOverTime(t *testing.T) {
 				}
 				in, late := newZset(), newZset()
 				wm := int64(NoWatermark)
-				for step := range 30 {
+				for step := range 20 {
 					var cs []change
 					now := int64(step)
 					for range rng.Intn(8) {
@@ -137,6 +137,37 @@ func TestOverTime(t *testing.T) {
 					t.Fatalf("%d entries of state are left", got)
 				}
 			})
+		}
+	}
+}
+
+// TestNumberedTime: so is the number of a row among those of its key.
+func TestNumberedTime(t *testing.T) {
+	for i, rank := range []string{"row_number", "rank", "dense_rank"} {
+		n := overTimePlan([]int{1}, []plan.Order{{Col: 10}}, aggCall(rank, types.Int8))
+		n.Op, n.Rank, n.Limit, n.Aggs, n.Time = plan.TopN, rank, -1, nil, 0
+		model := *n
+		model.Aggs = []plan.AggCall{aggCall(rank, types.Int8)}
+		rng := rand.New(rand.NewSource(int64(i)))
+		p := newPipeline(t, n, &expr.Env{})
+		in := newZset()
+		for step := range int64(30) {
+			var cs []change
+			for range rng.Intn(8) {
+				row := aggRow(rng, 0)
+				row[10] = intD(step + rng.Int63n(4))
+				cs = append(cs, change{row, 1})
+				in.add(aggInput, row, 1)
+			}
+			if err := p.step(rng, cs, step, false); err != nil {
+				t.Fatal(err)
+			}
+			if s := diff(n.Out, p.out, overModel(&model)([]*zset{in})); s != "" {
+				t.Fatalf("%s, step %d:\n%s", rank, step, s)
+			}
+			if got := p.rows(); got > 50 {
+				t.Fatalf("%d entries of state", got)
+			}
 		}
 	}
 }

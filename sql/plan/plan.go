@@ -199,6 +199,23 @@ type WindowCols struct {
 // TimeCol returns the output column that carries the watermark, or -1.
 func (n *Node) TimeCol() int { return n.Time - 1 }
 
+// Settles tells whether nothing of n is taken back that is behind its watermark,
+// but for what is late: rows only come, or what takes them back obeys it.
+func (n *Node) Settles() bool {
+	if n.AppendOnly {
+		return true
+	}
+	if n.Time == 0 || n.Op == Scan {
+		return false
+	}
+	for _, in := range n.Inputs {
+		if !in.Settles() {
+			return false
+		}
+	}
+	return true
+}
+
 // Query is a planned SELECT: the dataflow, and how its rows are shown. A view
 // keeps Root alone.
 type Query struct {

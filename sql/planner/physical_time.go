@@ -325,7 +325,7 @@ func (y *physical) windowTimes(p, in *phys, made []int, t *timeCol) {
 // late row into the answers of rows that are not.
 func orderTime(p, in *phys) {
 	t := in.n.TimeCol()
-	if t < 0 || !in.n.AppendOnly || len(p.n.Order) == 0 {
+	if t < 0 || !in.n.Settles() || len(p.n.Order) == 0 {
 		return
 	}
 	if o := p.n.Order[0]; o.Col != t || o.Desc || o.NullsFirst {
