@@ -353,3 +353,45 @@ func TestTrimCuts(t *testing.T) {
 		t.Errorf("%d entries are left", left)
 	}
 }
+
+// TestLaterAfterIdle: the watermark that time moved while nothing came, and the
+// end of a source, are history too, over a restart.
+func TestLaterAfterIdle(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 2)
+	o := Options{Dir: "data", FS: vfs.NewMem()}
+	s := heldSource(t, o, "")
+	n := 0
+	put := func(part int32, at int64) {
+		t.Helper()
+		topic.put(part, at, 1)
+		n++
+		waitFor(t, s, "SELECT sum(next_offset) FROM streamsql.source_positions", fmt.Sprint(n))
+	}
+	put(0, 50)
+	put(1, 55)
+	for seconds := 30; seconds <= 180; seconds += 30 {
+		quietSource(t, s, 2)
+		advance(t, s, seconds)
+	}
+	if wm := ask(s, sourceWatermark); wm <= "1970-01-01 00:01:00+00" {
+		t.Fatalf("the watermark stands at %s", wm)
+	}
+	put(0, 56) // late by the time that passed
+	put(1, 400)
+	put(0, 410)
+	put(0, 57)
+	script(t, s, "SELECT count(*) FROM v_late", "2",
+		"CREATE MATERIALIZED VIEW w AS "+minutes, "CREATE MATERIALIZED VIEW")
+	sameViews(t, s, "idle", "v", "w")
+	topic.change(func() { topic.ended = true })
+	waitFor(t, s, sourceWatermark, "infinity")
+	script(t, s, "CREATE MATERIALIZED VIEW x AS "+minutes+" EMIT ON WINDOW CLOSE", "CREATE MATERIALIZED VIEW",
+		"SELECT state FROM streamsql.jobs WHERE name = 'x'", "FINISHED")
+	sameViews(t, s, "ended", "v", "x")
+	must(t, s.eng.Close())
+	s = session(t, o)
+	script(t, s, sourceWatermark, "infinity", "SELECT DISTINCT state FROM streamsql.jobs", "FINISHED",
+		"CREATE MATERIALIZED VIEW y AS "+minutes, "CREATE MATERIALIZED VIEW",
+		"SELECT DISTINCT state FROM streamsql.jobs", "FINISHED")
+	sameViews(t, s, "ended before", "v", "y")
+}
