@@ -32,6 +32,7 @@ type sourceFill struct {
 
 	items  []unpushed // read, in order
 	rows   int        // in items
+	bytes  int64      // that items hold
 	ended  bool       // nothing more comes in this round
 	hungry bool       // with items alone it cannot go on
 	hold   []int32    // partitions that the reader leaves unread, as they are ahead
@@ -48,7 +49,7 @@ type unpushed struct {
 const (
 	joinGap    = 1 << 14 // records: so few more are read while the live reader is held
 	joinRounds = 3
-	aheadRows  = 1 << 16 // that wait for other partitions before their reader is stopped
+	aheadRows  = 1 << 16 // that wait for other partitions before no more of theirs is read
 )
 
 // read tells whether the live reader has taken any record.
@@ -220,6 +221,7 @@ func (e *Engine) readSourceChunk(j *job, f *inputFill, epoch uint64) (*chunk, er
 			if !it.started {
 				f.items = append(f.items, unpushed{fetched: it})
 				f.rows += it.rows
+				f.bytes += it.size()
 			}
 		}
 	}
@@ -252,7 +254,7 @@ func (f *inputFill) jumped(j *job, it *fetched) {
 // has to wait for others.
 func (f *inputFill) pause() {
 	var hold []int32
-	if f.rows > aheadRows && f.hungry && f.cut != nil {
+	if (f.rows > aheadRows || f.bytes > f.feed.max) && f.hungry && f.cut != nil {
 		for _, it := range f.items {
 			if !slices.Contains(hold, it.part) {
 				hold = append(hold, it.part)
@@ -273,12 +275,12 @@ func (f *inputFill) collect(most int, now int64) (p *chunk, full bool) {
 	at := f.at.Clone()
 	stuck := map[int32]bool{} // partitions of which something was left
 	var left []unpushed
-	rows := 0
+	rows, bytes := 0, int64(0)
 	for k := range f.items {
 		it := &f.items[k]
 		if full || stuck[it.part] {
 			left = append(left, *it)
-			rows += it.rows - it.lo
+			rows, bytes = rows+it.rows-it.lo, bytes+it.size()
 			full = full || p.c.rows >= most
 			continue
 		}
@@ -307,7 +309,7 @@ func (f *inputFill) collect(most int, now int64) (p *chunk, full bool) {
 		}
 		stuck[it.part] = true
 		left = append(left, unpushed{it.fetched, hi})
-		rows += it.rows - hi
+		rows, bytes = rows+it.rows-hi, bytes+it.size()
 	}
 	if f.ended {
 		for part, n := range f.until {
@@ -321,7 +323,7 @@ func (f *inputFill) collect(most int, now int64) (p *chunk, full bool) {
 	p.arrived = !full && f.cut != nil && f.cut.within(at)
 	if len(left) != len(f.items) || rows != f.rows || !sameAt(at, f.at) {
 		p.after = func() {
-			f.items, f.rows, f.at = left, rows, at
+			f.items, f.rows, f.bytes, f.at = left, rows, bytes, at
 		}
 	}
 	return p, full
