@@ -99,3 +99,19 @@ func TestLateConserves(t *testing.T) {
 		}
 	}
 }
+
+// TestStateRows: streamsql.state says what is on disk, and forgets what is dropped.
+func TestStateRows(t *testing.T) {
+	s := session(t, Options{Dir: "data", FS: vfs.NewMem(), Workers: 2})
+	script(t, s, "CREATE TABLE t (k int PRIMARY KEY, v int)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT v, min(k) AS k FROM t GROUP BY v", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t SELECT g, g % 100 FROM generate_series(1, 20000) g", "INSERT 0 20000",
+		"SELECT bool_or(dirty_bytes > 0) FROM streamsql.state", "t", "CHECKPOINT", "CHECKPOINT", "CHECKPOINT", "CHECKPOINT",
+		"SELECT sum(dirty_bytes) FROM streamsql.state", "0",
+		"SELECT relation, operator, node IS NULL, keys, bounded FROM streamsql.state ORDER BY 1, 2",
+		"t|rows|t|20000|f\nv|Aggregate|f|20100|f\nv|rows|t|100|f", // groups, and the values of min
+		"SELECT bool_and(disk_bytes >= 0) FROM streamsql.state", "t",
+		"ALTER MATERIALIZED VIEW v PAUSE", "ALTER MATERIALIZED VIEW",
+		"SELECT relation, operator FROM streamsql.state ORDER BY 1, 2", "t|rows\nv|rows",
+		"DROP TABLE t CASCADE", "DROP TABLE", "SELECT * FROM streamsql.state", "")
+}

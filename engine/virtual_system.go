@@ -14,6 +14,7 @@ var systemRows = map[string]func(*virtualEnv) error{
 	"streamsql.watermarks":   watermarkRows,
 	"streamsql.windows_open": openRows,
 	"streamsql.late_rows":    lateCountRows,
+	"streamsql.state":        stateRows,
 	"streamsql.jobs": func(v *virtualEnv) error {
 		infos, err := v.eng.jobs(v.ctx)
 		for _, j := range infos {

@@ -384,15 +384,21 @@ type OpStats struct {
 	StateRows       int64
 	Watermark       int64
 	LateRows        int64
+	Stateful        bool // it has state tables
+	Bounded         bool // its state does not grow for ever; see bounder
 }
 
 // Stats returns what each operator did, by node ID, over all workers.
 func (d *Dataflow) Stats() []OpStats {
 	out := make([]OpStats, len(d.nodes))
 	for i, n := range d.nodes {
-		s := OpStats{Node: n.ID, Name: opName(n), Watermark: d.wm[i]}
+		s := OpStats{Node: n.ID, Name: opName(n), Watermark: d.wm[i], Bounded: true}
 		for _, w := range d.workers {
 			x := w.insts[i]
+			if len(x.tables) > 0 {
+				b, ok := x.op.(bounder)
+				s.Stateful, s.Bounded = true, s.Bounded && ok && b.stateBounded()
+			}
 			s.RowsIn += x.rowsIn
 			s.RowsOut += x.rowsOut
 			s.Batches += x.batches
