@@ -20,6 +20,7 @@ import (
 type ddlContext struct {
 	Path       []string
 	Text       string // the statement's own
+	restart    bool   // of a job, by its policy
 	Background bool   // streamsql.background_ddl: CREATE MATERIALIZED VIEW does not wait for its backfill
 	Notify     func(Notice)
 	Context    *expr.Context // of the session: literals are read in its time zone; nil: UTC

@@ -63,6 +63,9 @@ func (x *ddlRun) alter(s *ast.Alter) error {
 			return err
 		}
 		started = true
+		if j.restarts.at = 0; !x.d.restart {
+			j.restarts.made, j.restarts.since = 0, 0
+		}
 		if err := e.restart(j, conn); err != nil {
 			return err
 		}
@@ -132,6 +135,7 @@ func (e *Engine) restart(j *job, conn connector.Sink) error {
 	if err != nil {
 		return err
 	}
+	n.restarts.made, n.restarts.since = j.restarts.made, j.restarts.since
 	put := []*catalog.Object{&o}
 	if j.rel != nil {
 		n.rel = newRelation(&o)

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/streamsql/streamsql/connector"
@@ -224,7 +225,7 @@ func (x *ddlRun) createMatView(s *ast.CreateView) error {
 		return err
 	}
 	for _, op := range s.Options {
-		if !lateOption(op.Name) {
+		if !lateOption(op.Name) && !slices.Contains(restartOptions, op.Name) {
 			return sqlerr.New(sqlerr.InvalidParameter, `unrecognized parameter "%s"`, op.Name).At(op.Offset())
 		}
 	}
@@ -260,6 +261,9 @@ func (x *ddlRun) lateRules(root *plan.Node, opts map[string]string) (map[string]
 	}
 	rules, err := readLate(opts)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := readRestart(opts); err != nil {
 		return nil, err
 	}
 	if rules.policy == lateUpdate {

@@ -27,9 +27,9 @@ func (x *ddlRun) alterLate(s *ast.Alter) error {
 	}
 	for _, op := range s.Options {
 		switch {
-		case !lateOption(op.Name):
+		case !lateOption(op.Name) && !slices.Contains(restartOptions, op.Name):
 			return sqlerr.New(sqlerr.InvalidParameter, `option "%s" of a %s cannot be altered`, op.Name, o.Kind).At(op.Offset()).
-				WithHint("What becomes of late rows can: late, late_retention, late_max_size, late_max_rate, allowed_lateness.")
+				WithHint("What becomes of late rows can: late, late_retention, late_max_size, late_max_rate, allowed_lateness; and restart with its options.")
 		case s.Action == ast.ResetOptions:
 			delete(n.Options, op.Name)
 		case op.Value == nil:
@@ -44,6 +44,9 @@ func (x *ddlRun) alterLate(s *ast.Alter) error {
 	}
 	now, err := readLate(n.Options)
 	if err != nil {
+		return err
+	}
+	if _, err := readRestart(n.Options); err != nil {
 		return err
 	}
 	if (was.policy == lateUpdate) != (now.policy == lateUpdate) {
@@ -64,6 +67,9 @@ func (x *ddlRun) alterLate(s *ast.Alter) error {
 		cur := *j.obj
 		cur.Options, cur.SQL = n.Options, alteredText(o.SQL, x.d.Text)
 		j.obj, j.rules = &cur, now
+		if j.rulesOfRestart(); j.state == Failed || j.state == Stale && j.sink != nil {
+			e.planRestart(j)
+		}
 		if j.rel != nil {
 			j.rel.obj, j.rel.main.obj = &cur, &cur
 		}

@@ -44,6 +44,8 @@ type JobInfo struct {
 	Late          latePolicy // what becomes of rows behind the watermark
 	// AllowedLateness is how much longer the job waits than its inputs, µs.
 	AllowedLateness int64
+	Restarts        int   // that its restart policy has made since it last ran for long
+	NextRestart     int64 // µs of the clock; 0: none is planned
 }
 
 // OperatorInfo is a row of streamsql.operators.
@@ -117,7 +119,7 @@ func (e *Engine) jobInfo(j *job) JobInfo {
 	i := JobInfo{
 		ID: j.obj.ID, Name: j.obj.Name, Kind: j.obj.Kind, State: j.state, Epoch: e.epoch,
 		StateBytes: j.tables.bytes(), RowsIn: j.rowsIn, RowsOut: j.rowsOut, StepNanos: j.nanos, Watermark: j.reached(),
-		Late: j.rules.policy, AllowedLateness: j.rules.allowed,
+		Late: j.rules.policy, AllowedLateness: j.rules.allowed, Restarts: j.restarts.made, NextRestart: j.restarts.at,
 	}
 	if j.state == Running && e.finished(j) {
 		i.State = Finished

@@ -33,6 +33,8 @@ type job struct {
 	fill    *fill    // while BACKFILLING
 	notices []Notice // of the backfill, for the client that waits
 
+	restarts restarts
+
 	err     *sqlerr.Error // why it FAILED
 	errRow  string
 	errTime int64
@@ -104,6 +106,7 @@ func (e *Engine) newJob(o *catalog.Object) (*job, error) {
 	if j.rules, err = readLate(o.Options); err != nil {
 		return nil, err
 	}
+	j.rulesOfRestart()
 	j.tables = &jobStates{base: o.OpBase, e: e, restore: e.meta}
 	df, err := exec.Build(o.Plan, exec.Options{
 		Env:     e.currentCatalog().Env,
@@ -362,15 +365,21 @@ func (e *Engine) fail(j *job, err error) {
 	}
 	j.err, j.errRow, j.errTime = se, row, e.clock.now()
 	e.freeze(j, Failed)
+	e.noteError(j, se, row)
+	e.opts.Log.Warn("a job has failed", "job", j.obj.Name, "code", se.Code, "error", se.Message, "detail", se.Detail)
+	e.planRestart(j)
+	e.dirtyJobs()
+}
+
+// noteError adds to streamsql.job_errors.
+func (e *Engine) noteError(j *job, se *sqlerr.Error, row string) {
 	e.jobErrors = append(e.jobErrors, JobError{
-		Job: j.obj.ID, Name: j.obj.Name, Epoch: e.epoch + 1, Time: j.errTime,
+		Job: j.obj.ID, Name: j.obj.Name, Epoch: e.epoch + 1, Time: e.clock.now(),
 		Code: se.Code, Message: se.Message, Detail: se.Detail, Row: row,
 	})
 	if n := len(e.jobErrors); n > keptErrors {
 		e.jobErrors = slices.Clone(e.jobErrors[n-keptErrors:])
 	}
-	e.opts.Log.Warn("a job has failed", "job", j.obj.Name, "code", se.Code, "error", se.Message, "detail", se.Detail)
-	e.dirtyJobs()
 }
 
 // freeze takes a job out of the steps; what reads its relation becomes STALE.
@@ -394,6 +403,9 @@ func (e *Engine) freeze(j *job, s JobState) {
 	for _, d := range e.order {
 		if d.input(j.obj.ID) != nil && d.active() {
 			e.freeze(d, Stale)
+			if d.sink != nil { // a view is made anew with what it reads
+				e.planRestart(d)
+			}
 		}
 	}
 }

@@ -245,6 +245,10 @@ func (e *Engine) restoreJob(o *catalog.Object) error {
 	j.missed = jm.Missed
 	if j.rules == nil { // it does not run
 		j.rules = &lateRules{}
+		j.rulesOfRestart()
+	}
+	if j.state == Failed || j.state == Stale && o.Kind == catalog.Sink {
+		e.planRestart(j)
 	}
 	if j.inputs == nil {
 		j.findInputs(e.currentCatalog())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ const sinkQueueBytes = 64 << 20
 
 func sinkConfig(o *catalog.Object) connector.Config {
 	options := maps.Clone(o.Options)
-	for _, own := range append([]string{optAllowedLateness}, lateDefaults...) {
+	for _, own := range slices.Concat([]string{optAllowedLateness}, lateDefaults, restartOptions) {
 		delete(options, own)
 	}
 	c := connector.Config{Name: o.Name, Options: options, Format: o.Format, Encode: o.Encode, Retracts: !o.AppendOnly}

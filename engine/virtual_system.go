@@ -30,7 +30,8 @@ var systemRows = map[string]func(*virtualEnv) error{
 				"epoch": j.Epoch, "rows": j.Rows, "state_bytes": j.StateBytes, "rows_in": j.RowsIn, "rows_out": j.RowsOut,
 				"step_seconds": float64(j.StepNanos) / 1e9, "backfill_done": j.BackfillDone, "backfill_total": total,
 				"progress": j.progress(), "watermark": timeOr(j.Watermark), "error_code": textOr(j.ErrorCode), "error": textOr(j.Error),
-				"late": string(j.Late), "allowed_lateness": types.IntervalOf(j.AllowedLateness, 0, 0), "state_unbounded": j.Late == lateUpdate})
+				"late": string(j.Late), "allowed_lateness": types.IntervalOf(j.AllowedLateness, 0, 0), "state_unbounded": j.Late == lateUpdate,
+				"restarts": j.Restarts, "next_restart": timeOr(j.NextRestart)})
 		}
 		return err
 	},
