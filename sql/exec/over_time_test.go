@@ -77,10 +77,10 @@ func TestOverTime(t *testing.T) {
 				}
 				in, late := newZset(), newZset()
 				wm := int64(NoWatermark)
-				for step := range 20 {
+				for step := range 16 {
 					var cs []change
 					now := int64(step)
-					for range rng.Intn(8) {
+					for range rng.Intn(6) {
 						row := aggRow(rng, 0)
 						row[5].F = 0
 						if rng.Intn(100) > 0 {

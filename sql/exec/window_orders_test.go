@@ -95,8 +95,8 @@ func TestWindowOrders(t *testing.T) {
 		var input []arrival
 		var rows [][]types.Datum
 		grows := seed%2 == 0
-		for range 40 {
-			ts := rng.Int63n(80)
+		for range 25 {
+			ts := rng.Int63n(60)
 			row := []types.Datum{intD(rng.Int63n(2)), intD(rng.Int63n(9) - 4), intD(ts)}
 			at := ts + rng.Int63n(bound+1)
 			input = append(input, arrival{at, change{row, 1}})
