@@ -142,7 +142,7 @@ func TestStopStep(t *testing.T) {
 			t.Helper()
 			start := time.Now()
 			fn()
-			if d := time.Since(start); d > 2*time.Second {
+			if d := time.Since(start); d > 10*time.Second { // by itself it would take minutes
 				t.Errorf("%s took %s", what, d)
 			}
 		}
@@ -229,7 +229,7 @@ func TestCancelOnLoop(t *testing.T) {
 		if err == nil || sqlerr.From(err).Code != "57014" {
 			t.Errorf("%s: %v", sql, err)
 		}
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("%s: %s", sql, d)
 		}
 	}
