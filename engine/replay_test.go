@@ -61,6 +61,48 @@ func TestReplayLate(t *testing.T) {
 	}
 }
 
+// TestReplayReaders: while late rows come and are replayed, every reader sees the
+// view and those above it at one moment, a transaction at its own.
+func TestReplayReaders(t *testing.T) {
+	s := session(t, Options{Dir: "data", FS: vfs.NewMem(), CheckpointInterval: 5 * time.Millisecond})
+	script(t, s, "CREATE TABLE t (k int, ts timestamptz, WATERMARK FOR ts AS ts)", "CREATE TABLE",
+		"CREATE MATERIALIZED VIEW v AS SELECT k, window_end, count(*) AS n FROM TUMBLE(t, ts, INTERVAL '1 second') GROUP BY k, window_start, window_end", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW total AS SELECT sum(n) AS n FROM v", "CREATE MATERIALIZED VIEW",
+		"CREATE MATERIALIZED VIEW late AS SELECT coalesce(sum(weight), 0) AS n FROM v_late", "CREATE MATERIALIZED VIEW",
+		"INSERT INTO t SELECT g, to_timestamp(g) FROM generate_series(1, 3000) g", "INSERT 0 3000")
+	stop, done := make(chan struct{}), make(chan string, 1)
+	reader := another(t, s.eng)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				done <- fmt.Sprint(n > 3)
+				return
+			default:
+			}
+			if got := ask(reader, "SELECT (SELECT sum(n) FROM v) - (SELECT n FROM total), (SELECT coalesce(sum(weight), 0) FROM v_late) - (SELECT n FROM late), (SELECT count(*) FROM t) - (SELECT n FROM total) - (SELECT n FROM late)"); got != "0|0|0" {
+				done <- got
+				return
+			}
+			n++
+		}
+	}()
+	block := another(t, s.eng)
+	script(t, block, "BEGIN", "BEGIN", "SELECT n FROM total", "3000")
+	for i := range 5 {
+		ask(s, fmt.Sprintf("INSERT INTO t SELECT g, to_timestamp(g) FROM generate_series(%d, %d) g", 10*i, 10*i+9))
+		if got := ask(s, "REPLAY LATE FROM v"); got != "REPLAY LATE 10" {
+			t.Error(got)
+		}
+	}
+	close(stop)
+	if got := <-done; got != "true" {
+		t.Errorf("a reader saw %s", got)
+	}
+	script(t, block, "SELECT n FROM total", "3000", "SELECT sum(n) FROM v", "3000", "COMMIT", "COMMIT", "SELECT n FROM total", "3050")
+}
+
 // TestReplayDropped: what the cap on the rate or the policy did not keep is taken in too.
 func TestReplayDropped(t *testing.T) {
 	topic := newFakeTopic(t.Name(), 1)
