@@ -3,12 +3,15 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/exec"
+	"github.com/streamsql/streamsql/sql/sqlerr"
 )
 
 // timeReport is how far event time is everywhere, between two steps: what EXPLAIN
@@ -89,7 +92,14 @@ type openWindow struct {
 // looked for in jobs for which want returns true: that reads their indexes.
 func (e *Engine) timeReport(ctx context.Context, want func(job uint64) bool) (*timeReport, error) {
 	r := &timeReport{sources: map[uint64]*sourceTime{}, tables: map[uint64]*tableTime{}}
+	var failed error
 	err := e.do(ctx, func() {
+		defer func() { // a report changes nothing: one that fails ends nothing else
+			if p := recover(); p != nil {
+				e.opts.Log.Error("panic in a report on watermarks", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				failed = sqlerr.New(sqlerr.Internal, "internal error: %v", p)
+			}
+		}()
 		r.now = e.clock.now()
 		for id, s := range e.sources {
 			r.sources[id] = e.sourceTime(s, r.now)
@@ -117,7 +127,7 @@ func (e *Engine) timeReport(ctx context.Context, want func(job uint64) bool) (*t
 			}
 		}
 	})
-	return r, err
+	return r, cmp.Or(err, failed)
 }
 
 func (e *Engine) sourceTime(s *source, now int64) *sourceTime {

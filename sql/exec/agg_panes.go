@@ -423,5 +423,5 @@ func (a *agg) nextWindow() int64 {
 	if a.wm == NoWatermark || len(a.panes.idx.at) == 0 {
 		return never
 	}
-	return a.panes.grid.ended(a.wm) + a.panes.grid.slide
+	return a.panes.grid.ended(max(a.wm, a.panes.idx.least)) + a.panes.grid.slide
 }

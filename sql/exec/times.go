@@ -142,7 +142,11 @@ func (x *timeIndex) each(fn func(t, n int64)) {
 }
 
 // Waiting implements Opener.
-func (a *agg) Waiting() int64 {
+func (a *agg) Waiting() (groups int64) {
+	if a.panes != nil {
+		a.Open(func(_, n int64) { groups += n })
+		return groups
+	}
 	if a.final {
 		return int64(a.finalIdx.tree.Len())
 	}

@@ -199,20 +199,28 @@ func init() {
 	textErr("justify_interval", iv, func(c *Batch, i int, dst []byte) ([]byte, error) { return justify(dst, c.Bytes(0, i), true, true) }, iv)
 
 	// x AT TIME ZONE zone.
-	zoned := func(from, to types.ID, f func(us int64, z *time.Location) int64) {
+	zoned := func(from, to types.ID, shift func(us int64, z *time.Location) int64) {
+		f := func(us int64, z *time.Location) (int64, error) {
+			v := shift(us, z)
+			// Behind the end of time µs wrap around.
+			if !types.Infinite(us) && (types.Infinite(v) || !types.TimestampInRange(v) || us > 0 && v < -2*usPerDay) {
+				return 0, sqlerr.New(sqlerr.DatetimeOverflow, "timestamp out of range")
+			}
+			return v, nil
+		}
 		intErr("timezone", to, func(c *Batch, i int) (int64, error) {
 			z, err := loadZone(string(c.Bytes(0, i)))
 			if err != nil {
 				return 0, err
 			}
-			return f(c.Int(1, i), z), nil
+			return f(c.Int(1, i), z)
 		}, txt, from)
 		intErr("timezone", to, func(c *Batch, i int) (int64, error) {
 			us, days, months := types.IntervalParts(c.Bytes(0, i))
 			if days != 0 || months != 0 {
 				return 0, sqlerr.New(sqlerr.InvalidParameter, "interval time zone \"%s\" must not include months or days", types.FormatText(nil, types.Of(iv), c.Datum(0, i)))
 			}
-			return f(c.Int(1, i), time.FixedZone("", int(us/usPerSecond))), nil
+			return f(c.Int(1, i), time.FixedZone("", int(us/usPerSecond)))
 		}, iv, from)
 	}
 	zoned(ts, tz, fromLocal)

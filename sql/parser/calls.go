@@ -95,12 +95,19 @@ func (p *parser) arg() (f *frag, variadic bool) {
 		f, _ = p.arg()
 		return p.marker(t.Pos, "__variadic", f), true
 	}
-	if isTypeFunc(t) && (p.peek(1).isSym("=>") || p.peek(1).isSym(":=")) {
+	if p.isArgName() {
 		p.i += 2
 		f, _ = p.argValue()
 		return p.marker(t.Pos, "__named", str(-1, t.Val), f), false
 	}
 	return p.argValue()
+}
+
+// isArgName says whether the name of an argument stands here. OFFSET, which is
+// reserved, names one of a window.
+func (p *parser) isArgName() bool {
+	t, n := p.tok(), p.peek(1)
+	return (isTypeFunc(t) || t.is("offset")) && (n.isSym("=>") || n.isSym(":="))
 }
 
 // argValue reads TABLE t, DESCRIPTOR (…) or an expression.
@@ -142,7 +149,7 @@ func (p *parser) partitioned(args []*frag) []*frag {
 	}
 	for p.acceptSym(",") {
 		t := p.tok()
-		if !fixed && (t.is("descriptor") && p.peek(1).isSym("(") || isTypeFunc(t) && (p.peek(1).isSym("=>") || p.peek(1).isSym(":="))) {
+		if !fixed && (t.is("descriptor") && p.peek(1).isSym("(") || p.isArgName()) {
 			keys, rest, fixed = append(keys, rest...), nil, true
 		}
 		f, variadic := p.arg()

@@ -280,6 +280,11 @@ func parseTimestamp(t Type, s string) (Datum, error) {
 			us -= zone
 		}
 	}
+	// From a time near either end µs wrap around: what is not within a day of the
+	// date's midnight did.
+	if _, ok := joinDays(days, 0); !ok || !TimestampInRange(us) || us == PosInfinity || us < days*usPerDay-2*usPerDay {
+		return Datum{}, sqlerr.New(sqlerr.DatetimeOverflow, "timestamp out of range: %q", s)
+	}
 	if t.Mod > 0 && t.Mod < 7 {
 		unit := int64(math.Pow10(7 - int(t.Mod)))
 		us = int64(math.Round(float64(us)/float64(unit))) * unit
