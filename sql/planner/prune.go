@@ -214,6 +214,19 @@ func (b *binder) pruneProject(r *rel, need set) *rel {
 	}
 	var down set
 	r.uses(&down)
+	if b.view && !grows(r.in[0]) && slices.ContainsFunc(r.exprs, func(x *expr.Expr) bool {
+		return expr.VolatilityOf(b.env, x) == expr.Volatile
+	}) {
+		// What was computed for a row is found again by the row when it is taken
+		// back: what tells it from others must be there.
+		same := r.in[0].out
+		if k, ok := b.uniqueKey(r.in[0]); ok {
+			same = k
+		}
+		for _, c := range same {
+			down.add(c)
+		}
+	}
 	r.in[0] = b.prune(r.in[0], down)
 	// What could not be merged before may be trivial now.
 	return b.merge1(r)
