@@ -44,7 +44,7 @@ func (e *Engine) checkMemory() {
 			pinned += a.tree.Pinned()
 		}
 	}
-	e.limitPins(pinned, e.opts.MemoryLimit/4)
+	e.limitPins(pinned, e.readersMost())
 	used += pinned
 	if e.ck != nil {
 		used += e.ck.dirty // the batch that is being written
@@ -90,7 +90,7 @@ func (e *Engine) checkMemory() {
 				pinned += a.tree.Kept()
 			}
 		}
-		e.limitPins(pinned, e.opts.MemoryLimit/4)
+		e.limitPins(pinned, e.readersMost())
 	}
 }
 
@@ -115,11 +115,23 @@ const (
 	longChunk   = time.Second     // and a chunk
 )
 
+// stepShare is what a step may take.
+func (e *Engine) stepShare() int64 { return max(e.opts.MemoryLimit/4, leastBudget) }
+
+// readersMost is what may be held for readers alone: the pages that a step changes
+// under one at least, but where nothing can be evicted it must not cost a job.
+func (e *Engine) readersMost() int64 {
+	if e.store == nil {
+		return e.opts.MemoryLimit / 4
+	}
+	return e.stepShare()
+}
+
 // stepBudget is how many bytes a step may take. With a data directory that is what
 // dirty state leaves: see checkMemory.
 func (e *Engine) stepBudget() int64 {
 	if e.store != nil {
-		return max(e.opts.MemoryLimit/4, leastBudget)
+		return e.stepShare()
 	}
 	return max(e.opts.MemoryLimit-e.used, e.opts.MemoryLimit/8)
 }

@@ -42,7 +42,7 @@ func TestFlatState(t *testing.T) {
 	for minute := range 60 {
 		for i := range 300 { // five a second
 			ts := (start+int64(minute)*60)*second + int64(i)*second/5
-			e := event{id: id, part: int32(i % 2), ts: ts - id*7919%3*second, who: id * 31 % 97, item: id * 17 % 53, price: id * 7919 % 1009}
+			e := event{id: id, part: int32(i / 4 % 2), ts: ts - id*7919%3*second, who: id * 31 % 97, item: id * 17 % 53, price: id * 7919 % 1009}
 			if id++; i%4 == 3 {
 				other.put(e)
 			} else {
