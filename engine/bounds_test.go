@@ -347,3 +347,23 @@ func TestHotKey(t *testing.T) {
 		"INSERT INTO u VALUES (1)", "INSERT 0 1", "DELETE FROM t WHERE x % 40 = 0", fmt.Sprintf("DELETE %d", total/40),
 		"SELECT n FROM v", fmt.Sprint(2*(total-total/40)))
 }
+
+// TestStepTimeout: what holds up everything else for too long ends: a view that
+// cannot take the least piece of its input, a statement that a view makes endless.
+func TestStepTimeout(t *testing.T) {
+	for _, dir := range []string{"", "data"} {
+		s := session(t, Options{Dir: dir, FS: vfs.NewMem(), StepTimeout: 300 * time.Millisecond})
+		const endless = " AS SELECT count(*) AS b FROM t, big x, big y, big z WHERE t.a > 0 AND x.g + y.g + z.g + t.a < 0"
+		script(t, s, "CREATE TABLE t (a bigint)", "CREATE TABLE", "CREATE TABLE big (g int)", "CREATE TABLE",
+			"INSERT INTO big SELECT * FROM generate_series(1, 3000)", "INSERT 0 3000",
+			"CREATE MATERIALIZED VIEW v"+endless, "CREATE MATERIALIZED VIEW",
+			"CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t", "CREATE MATERIALIZED VIEW",
+			"INSERT INTO t VALUES (1)", "ERROR 57014",
+			"SELECT * FROM n", "0", "SELECT * FROM v", "0",
+			"INSERT INTO t VALUES (-1)", "INSERT 0 1",
+			"DROP MATERIALIZED VIEW v", "DROP MATERIALIZED VIEW",
+			"INSERT INTO t VALUES (1)", "INSERT 0 1",
+			"CREATE MATERIALIZED VIEW v"+endless, "ERROR 57014",
+			"SELECT * FROM n", "2")
+	}
+}

@@ -105,6 +105,7 @@ type budget struct {
 	long  atomic.Bool  // it was said that the step takes long
 	start time.Time
 	most  time.Duration        // that the part may take; 0: no bound
+	write bool                 // it is a step of clients' writes
 	why   atomic.Pointer[stop] // it has ended the job's part
 }
 
@@ -137,7 +138,8 @@ func (e *Engine) stepBudget() int64 {
 }
 
 func (e *Engine) newBudget(j *job, grown int64) *budget {
-	return &budget{e: e, j: j, limit: e.stepBudget() - grown, start: time.Now(), most: e.most}
+	a := e.running.Load()
+	return &budget{e: e, j: j, limit: e.stepBudget() - grown, start: time.Now(), most: e.most, write: a != nil && len(a.in.writes) > 0}
 }
 
 // spent is what the job's part has taken.
@@ -185,6 +187,14 @@ func (b *budget) stopped() error {
 	d := time.Since(b.start)
 	if b.most > 0 && d > b.most {
 		return b.end(&stop{kind: stopSlow, job: b.j, err: sqlerr.New(sqlerr.Internal, "the step of %q takes long", b.j.obj.Name)})
+	}
+	if most := b.e.opts.StepTimeout; most > 0 && d > most {
+		err := sqlerr.New(sqlerr.QueryCanceled, "a step of %s %q took longer than %s", b.j.obj.Kind, b.j.obj.Name, most).
+			WithHint("Everything else waits for a step. A join with too few conditions multiplies its inputs. --step-timeout sets the limit.")
+		if b.write { // it is the statement that goes, as where it wants too much memory
+			return b.end(&stop{kind: stopMemory, job: b.j, err: err})
+		}
+		return err
 	}
 	if d > longStep && b.long.CompareAndSwap(false, true) {
 		b.e.opts.Log.Warn("a step takes long; everything else waits for it", "job", b.j.obj.Name, "seconds", d.Seconds())

@@ -26,6 +26,10 @@ type Options struct {
 	// MemoryLimit bounds the state held in memory, in bytes. The default value is
 	// half of the machine's memory.
 	MemoryLimit int64
+	// StepTimeout ends what holds up everything else for so long: a statement whose
+	// step takes longer is undone, a view that takes longer over the least piece
+	// of its input fails, with 57014. The default value is a minute; negative: none.
+	StepTimeout time.Duration
 	// StatementMemory bounds what one ad-hoc statement may hold. The default value is
 	// a quarter of MemoryLimit.
 	StatementMemory int64
@@ -49,6 +53,9 @@ func (o Options) ensureDefaults() Options {
 	}
 	if o.MemoryLimit <= 0 {
 		o.MemoryLimit = machineMemory() / 2
+	}
+	if o.StepTimeout == 0 {
+		o.StepTimeout = time.Minute
 	}
 	if o.StatementMemory <= 0 {
 		o.StatementMemory = o.MemoryLimit / 4

@@ -32,6 +32,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	workers := fs.Int("workers", 1, "`number` of workers")
 	memory := fs.String("memory", "", "bound of the state held in memory, as 512MiB or 2GiB (default: half of the machine's)")
 	interval := fs.Duration("checkpoint-interval", time.Second, "time between checkpoints")
+	stepTimeout := fs.Duration("step-timeout", time.Minute, "how long a statement's step, or a view over the least piece of its input, may hold up everything else; 0: no bound")
 	file := fs.String("f", "", "`file` of statements to run at the start")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -43,6 +44,9 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return usageError{fmt.Errorf("-memory: %w", err)}
 	}
+	if *stepTimeout == 0 {
+		*stepTimeout = -1
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if *dir == inMemory {
 		*dir = ""
@@ -53,7 +57,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(engine.ProcessMemory(limit))
 	}
-	eng, err := engine.Open(ctx, engine.Options{Dir: *dir, Workers: *workers, CheckpointInterval: *interval, MemoryLimit: limit, Log: log})
+	eng, err := engine.Open(ctx, engine.Options{Dir: *dir, Workers: *workers, CheckpointInterval: *interval, MemoryLimit: limit, StepTimeout: *stepTimeout, Log: log})
 	if err != nil {
 		return err
 	}
