@@ -143,7 +143,7 @@ func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 	const msg = "EMIT ON WINDOW CLOSE needs the end of a window in the answer or among the keys"
 	marked, clocked := "", false
 	var full *plan.Node
-	var window *plan.Node
+	var window, over *plan.Node
 	var marks, bare *plan.Node
 	root.Visit(func(n *plan.Node) {
 		switch {
@@ -161,6 +161,8 @@ func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 			}
 		case n.Op == plan.Window && !n.TimeEnd:
 			window = n
+		case n.Op == plan.Over && n.Time == 0 && n.Inputs[0].Time != 0 && !n.Inputs[0].AppendOnly:
+			over = n
 		case n.Op == plan.Temporal:
 			clocked = true
 		case n.Op == plan.Join && n.Kind == plan.Full && n.Time != 0:
@@ -177,6 +179,11 @@ func (y *physical) neverCloses(root *plan.Node, q *ast.Query) *sqlerr.Error {
 		return sqlerr.New(windowing, msg).At(pos).
 			WithDetail("Where a FULL JOIN has no partner the end of the window is NULL.").
 			WithHint("Take it from either side: COALESCE(a.%s, b.%s).", t, t)
+	}
+	if over != nil {
+		return sqlerr.New(windowing, msg).At(pos).
+			WithDetail("Rows that are changed or deleted change what a window function gave for others, however old.").
+			WithHint("Read a source or an APPEND ONLY table, or name window_end in PARTITION BY.")
 	}
 	name := func(n *plan.Node) string {
 		if o := y.b.cat.ByID(n.Relation); o != nil {

@@ -79,6 +79,7 @@ create materialized view m as select window_start, count(*) from tumble(t, ts, i
 create materialized view m as select window_start, count(*) from tumble((select ts + interval '1 hour' as u from ev), u, interval '1 minute') group by window_start emit on window close
 create materialized view m as select 1 emit on window close
 create materialized view m as select k, n from starts where n > 1 emit on window close
+create materialized view m as select k, ts, lag(ts) over (partition by k order by ts) as p from et emit on window close;
 create materialized view m as select n from (select count(*) as n from ev emit on window close)
 create materialized view m as select k from ev emit every '0 seconds'
 create materialized view m as select k from ev emit every '1 month'
