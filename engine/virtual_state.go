@@ -123,12 +123,12 @@ func stateRows(v *virtualEnv) error {
 	infos, err := v.eng.stateInfos(v.ctx)
 	for _, i := range infos {
 		row := vrow{"relation": i.Relation, "operator": i.Operator, "keys": i.Keys, "memory_bytes": i.Memory,
-			"dirty_bytes": i.Dirty, "oldest": timeOr(i.Oldest), "bounded": i.Bounded}
+			"oldest": timeOr(i.Oldest), "bounded": i.Bounded}
 		if i.Node >= 0 {
 			row["node"] = i.Node
 		}
-		if i.Disk >= 0 {
-			row["disk_bytes"] = i.Disk
+		if i.Disk >= 0 { // there is a disk for it to go to
+			row["disk_bytes"], row["dirty_bytes"] = i.Disk, i.Dirty
 		}
 		v.add(row)
 	}
