@@ -360,6 +360,7 @@ func (e *Engine) maintain() {
 	}
 	e.checkSinks()
 	e.releaseInMemory()
+	e.expireKept()
 	e.restartDue()
 	if e.unread {
 		e.unread = false

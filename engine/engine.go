@@ -45,25 +45,26 @@ type Engine struct {
 
 	// What follows belongs to the loop.
 
-	epoch     uint64
-	relations map[uint64]*relation
-	jobsByID  map[uint64]*job
-	order     []*job      // by ID, which is the order of dependence
-	filling   []*job      // those with a backfill
-	anySink   atomic.Bool // there was a sink
-	sources   map[uint64]*source
-	lateEpoch uint64 // the last step in which a row came behind its source's watermark; see cuts.go
-	dml       *pendingDML
-	inflight  []*pendingWrite // those of the running step
-	waiters   []*waiter
-	held      []*command // writes that wait until there is memory for them
-	open      []undoable // what a running step has begun, for a panic
-	nextID    uint64
-	nextOp    uint32
-	jobErrors []JobError
-	most      time.Duration // that the part of a job may take; 0: no bound
-	cutRows   int           // of each source that the next step takes
-	tick      bool          // the next step runs although nothing came
+	epoch      uint64
+	relations  map[uint64]*relation
+	jobsByID   map[uint64]*job
+	order      []*job      // by ID, which is the order of dependence
+	filling    []*job      // those with a backfill
+	anySink    atomic.Bool // there was a sink
+	sources    map[uint64]*source
+	lateEpoch  uint64 // the last step in which a row came behind its source's watermark; see cuts.go
+	dml        *pendingDML
+	inflight   []*pendingWrite // those of the running step
+	waiters    []*waiter
+	lastExpiry int64      // of internal relations, on the engine's clock
+	held       []*command // writes that wait until there is memory for them
+	open       []undoable // what a running step has begun, for a panic
+	nextID     uint64
+	nextOp     uint32
+	jobErrors  []JobError
+	most       time.Duration // that the part of a job may take; 0: no bound
+	cutRows    int           // of each source that the next step takes
+	tick       bool          // the next step runs although nothing came
 
 	// Durability; store and log are nil in memory. See checkpoint.go.
 	store          *checkpoint.Store

@@ -3,9 +3,11 @@ package engine
 import (
 	"encoding/json"
 	"math"
+	"time"
 
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/delta"
+	"github.com/streamsql/streamsql/sql/exec"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -131,6 +133,58 @@ func (r *relation) keep(c *change, now int64) error {
 		*c = *c.consolidate()
 	}
 	return nil
+}
+
+// expiryEvery is how often rows that have become too old are looked for, where no
+// new ones come.
+const expiryEvery = time.Second
+
+// expireKept takes out of the internal relations what has become too old; those
+// who read them learn of it in the next step.
+func (e *Engine) expireKept() {
+	now := e.clock.now()
+	if now-e.lastExpiry < expiryEvery.Microseconds() {
+		return
+	}
+	e.lastExpiry = now
+	for _, r := range e.relations {
+		if r.kept == nil || e.dml.changes[r.obj.ID] != nil {
+			continue
+		}
+		if t := oldestKept(r); t == exec.NoWatermark || t >= now-r.kept.age {
+			continue
+		}
+		before := *r.kept
+		r.begin()
+		gone, err := r.expire(now)
+		if err != nil {
+			r.rollback()
+			*r.kept = before
+			e.opts.Log.Error("old rows could not be dropped", "relation", r.obj.Name, "error", err)
+			continue
+		}
+		r.commit()
+		r.kept.gone++
+		e.pending(r.obj.ID, gone)
+	}
+}
+
+// untilExpiry is when expireKept has to look next.
+func (e *Engine) untilExpiry() (time.Duration, bool) {
+	if _, manual := e.clock.read(); manual {
+		return 0, false // ADVANCE CLOCK steps
+	}
+	d, ok := int64(math.MaxInt64), false
+	now := e.clock.now()
+	for _, r := range e.relations {
+		if r.kept == nil {
+			continue
+		}
+		if t := oldestKept(r); t != exec.NoWatermark {
+			d, ok = min(d, t+r.kept.age-now), true
+		}
+	}
+	return max(time.Duration(d)*time.Microsecond, expiryEvery), ok
 }
 
 // expire takes out the rows that are too old or too much.

@@ -239,5 +239,8 @@ func (e *Engine) sleep() time.Duration {
 	if t, ok := e.untilRestart(); ok {
 		d = min(d, t)
 	}
+	if t, ok := e.untilExpiry(); ok {
+		d = min(d, t)
+	}
 	return max(d, time.Millisecond)
 }

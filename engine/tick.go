@@ -106,6 +106,7 @@ func (e *Engine) advanceClock(ctx context.Context, t int64) error {
 			for e.moreTicks && e.Err() == nil {
 				e.step()
 			}
+			e.expireKept()
 		}
 	}); derr != nil {
 		return derr
