@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/streamsql/streamsql/connector"
 	"github.com/streamsql/streamsql/sql/exec"
@@ -51,6 +53,9 @@ func (s *source) slowest() int64 {
 	if s.feed == nil || s.ended {
 		return least
 	}
+	if len(s.parts) == 0 && s.feed.troubleText() == "" {
+		return exec.NoWatermark // it is about to tell what it has
+	}
 	for _, x := range s.parts {
 		if !x.idle {
 			least = min(least, x.marker.max)
@@ -91,13 +96,17 @@ func (d *drift) ok(it *fetched) bool {
 		return false
 	}
 	at, known := d.at[it.part]
-	if !known || it.maxTime == exec.NoWatermark {
+	if !known {
+		at = exec.NoWatermark
+		d.at[it.part] = at
+	}
+	if it.maxTime == exec.NoWatermark {
 		return true
 	}
 	least := d.others
-	for p, x := range d.s.parts {
-		if !x.idle || p == it.part {
-			least = min(least, d.at[p])
+	for p, seen := range d.at {
+		if x := d.s.parts[p]; x == nil || !x.idle || p == it.part {
+			least = min(least, seen)
 		}
 	}
 	// The slowest always goes on, be its next rows as far ahead as they may.
@@ -155,6 +164,57 @@ func (f *feed) setReader(r connector.Reader) {
 	if h != nil && len(parts) > 0 {
 		h.Hold(parts)
 	}
+}
+
+// driftPieces is how many pieces a stretch of max_drift is taken in: the slowest
+// partition is let go on a piece at a time, and so gets ahead by one at most.
+const driftPieces = 8
+
+// pieces cuts a fetch where its event time, in column col, goes on by more than
+// step, µs. What did not decode stays before the row that it stood before.
+func (x *fetched) pieces(col int, step int64) []fetched {
+	if x.rows < 2 || x.maxTime == exec.NoWatermark || minus(x.maxTime, x.minTime) <= step {
+		return []fetched{*x}
+	}
+	var out []fetched
+	dead := slices.Clone(x.dead)
+	slices.SortStableFunc(dead, func(a, b deadRow) int { return cmp.Compare(a.offset, b.offset) })
+	piece := func(lo, hi int) {
+		sel := make([]int32, hi-lo)
+		for i := range sel {
+			sel[i] = int32(lo + i)
+		}
+		y := fetched{part: x.part, next: x.next, batch: x.batch.Gather(sel), rows: hi - lo, dead: dead, atEnd: x.atEnd}
+		for i := lo; i < hi; i++ {
+			y.offsets = append(y.offsets, x.offset(i))
+		}
+		if lo == 0 {
+			y.first, y.reset, y.resumes = x.first, x.reset, x.resumes
+		}
+		if hi < x.rows {
+			y.next, y.atEnd = x.offset(hi-1)+1, false
+			n := sort.Search(len(dead), func(i int) bool { return dead[i].offset >= y.next })
+			y.dead, dead = dead[:n:n], dead[n:]
+		}
+		y.maxTime, y.minTime = latest(y.batch.Cols[col], y.batch.W), earliest(y.batch.Cols[col])
+		out = append(out, y)
+	}
+	lo, base := 0, int64(exec.NoWatermark)
+	v := x.batch.Cols[col]
+	for i, t := range v.I[:x.rows] {
+		if v.Null(i) || t == math.MaxInt64 || t == math.MinInt64 {
+			continue
+		}
+		switch {
+		case base == exec.NoWatermark:
+			base = t
+		case t > base && minus(t, base) > step:
+			piece(lo, i)
+			lo, base = i, t
+		}
+	}
+	piece(lo, x.rows)
+	return out
 }
 
 // widen lets a reader go on whose queue is full of what must wait.

@@ -141,3 +141,49 @@ func TestHeldReaderGoesOn(t *testing.T) {
 	topic.put(1, 950, 1)
 	waitFor(t, s, "SELECT sum(n) FROM v", "4")
 }
+
+// TestDriftPieces: the slowest partition, too, goes on a piece of max_drift at a
+// time; nothing of what was fetched is lost or comes twice.
+func TestDriftPieces(t *testing.T) {
+	topic := newFakeTopic(t.Name(), 2)
+	topic.change(func() {
+		for i := range int64(2000) {
+			topic.parts[0] = append(topic.parts[0], fakeRecord{vals: []int64{i, 1}})
+			if i%50 == 0 {
+				topic.parts[0] = append(topic.parts[0], fakeRecord{bad: "no record"})
+			}
+		}
+		topic.parts[1] = []fakeRecord{{vals: []int64{0, 1}}, {vals: []int64{300, 1}}}
+	})
+	s := heldSource(t, Options{}, ", max_drift = '80 s'")
+	waitHeld(t, s, "s", 0, true)
+	// Partition 1 stands at 300: the other one is no further than 380.
+	waitFor(t, s, "SELECT max(partition_watermark) FROM streamsql.source_positions WHERE partition = 1", "1970-01-01 00:04:50+00")
+	waitFor(t, s, "SELECT partition_watermark > '1970-01-01 00:05:30+00' AND partition_watermark <= '1970-01-01 00:06:10+00' FROM streamsql.source_positions WHERE partition = 0", "t")
+	topic.put(1, 5000, 1)
+	waitFor(t, s, "SELECT sum(n) FROM v", "2003")
+	waitFor(t, s, "SELECT count(*) FROM s_dead_letters", "40")
+	script(t, s, "SELECT count(*) FROM v_late", "0", "SELECT next_offset FROM streamsql.source_positions WHERE partition = 0", "2040")
+}
+
+// TestGroupStart: sources of a group keep together from their first records on,
+// whichever of them is heard of first.
+func TestGroupStart(t *testing.T) {
+	fast, slow := newFakeTopic(t.Name()+"fast", 1), newFakeTopic(t.Name()+"slow", 1)
+	for i := range int64(1000) {
+		fast.put(0, i, 1)
+	}
+	slow.put(0, 0, 1)
+	slow.put(0, 100, 1)
+	s := session(t, Options{})
+	script(t, s, "SET streamsql.clock = 'manual'", "SET")
+	for _, n := range []string{"fast", "slow"} {
+		script(t, s, "CREATE SOURCE "+n+" (a bigint, b bigint, ts timestamptz AS to_timestamp(a), WATERMARK FOR ts AS ts) WITH (connector = 'fake', topic = '"+
+			t.Name()+n+"', max_drift = '1 minute', watermark_group = 'g')", "CREATE SOURCE")
+	}
+	script(t, s, "CREATE MATERIALIZED VIEW v AS SELECT a FROM fast UNION ALL SELECT a FROM slow", "CREATE MATERIALIZED VIEW")
+	waitHeld(t, s, "fast", 0, true)
+	waitFor(t, s, "SELECT max(a) BETWEEN 150 AND 160 FROM v", "t")
+	slow.put(0, 5000, 1)
+	waitFor(t, s, "SELECT count(*) FROM v", "1003")
+}

@@ -65,6 +65,7 @@ type feed struct {
 	cancel context.CancelFunc
 	space  chan struct{}
 	max    int64 // bytes
+	step   int64 // of event time, µs, that a fetch may go on by at once; -1: any
 
 	mu      sync.Mutex
 	parts   map[int32]*feedPart
@@ -100,7 +101,7 @@ type feedPart struct {
 }
 
 func newFeed(e *Engine) *feed {
-	f := &feed{e: e, parts: map[int32]*feedPart{}, space: make(chan struct{}, 1), max: min(feedBytes, e.opts.MemoryLimit/16)}
+	f := &feed{e: e, step: -1, parts: map[int32]*feedPart{}, space: make(chan struct{}, 1), max: min(feedBytes, e.opts.MemoryLimit/16)}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	return f
 }
@@ -349,8 +350,15 @@ func (f *feed) read(conn connector.Source, cv *converter, from, until connector.
 	for {
 		fs, err := r.Fetch(f.ctx, int(min(delta.MaxRows*4, max(1, f.e.fetchRows.Load()))))
 		for _, x := range fs {
-			if perr := f.put(cv.convert(x)); perr != nil {
-				return perr
+			y := cv.convert(x)
+			items := []fetched{y}
+			if f.step >= 0 && cv.time >= 0 {
+				items = y.pieces(cv.time, f.step)
+			}
+			for _, it := range items {
+				if perr := f.put(it); perr != nil {
+					return perr
+				}
 			}
 		}
 		if err != nil {

@@ -153,6 +153,9 @@ func (s *source) start(e *Engine) {
 		return
 	}
 	f := newFeed(e)
+	if s.maxDrift >= 0 {
+		f.step = s.maxDrift / driftPieces
+	}
 	s.feed = f
 	var from connector.Positions
 	if s.parts != nil {
