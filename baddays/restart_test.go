@@ -98,7 +98,7 @@ func TestExpiredHistory(t *testing.T) {
 	if got := w.rows("SELECT n, lo FROM late"); got != "2|3\n" {
 		t.Errorf("the view has %s", got)
 	}
-	if !strings.Contains(told, "going on at 2") {
+	if !strings.Contains(told, "partition 0 begins at 2") {
 		t.Errorf("the client was told %q", told)
 	}
 	send(t, b.Addr(), "t", `{"n":5}`)
