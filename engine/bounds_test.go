@@ -17,6 +17,9 @@ import (
 // TestStatementTooLarge: a statement that would blow up a view is refused and
 // leaves nothing behind; those in the same step go on, the view too.
 func TestStatementTooLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills the memory for seconds")
+	}
 	for _, o := range []Options{{}, {Dir: "data", FS: vfs.NewMem()}, {Dir: "data", FS: vfs.NewMem(), Workers: 3}} {
 		t.Run(fmt.Sprintf("dir %q, workers %d", o.Dir, o.Workers), func(t *testing.T) {
 			o.MemoryLimit, o.StatementMemory = 128<<20, 64<<20
@@ -81,6 +84,9 @@ func TestStatementTooLarge(t *testing.T) {
 // again with fewer rows, down to one; a row that does not fit by itself ends the
 // job.
 func TestSourceStepTooLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills the memory for seconds")
+	}
 	for _, workers := range []int{1, 3} {
 		topic := newFakeTopic(t.Name(), 2)
 		e := open(t, Options{Dir: "data", FS: vfs.NewMem(), MemoryLimit: 64 << 20, StatementMemory: 32 << 20, Workers: workers})
@@ -272,6 +278,9 @@ func TestWeightOverflow(t *testing.T) {
 // TestHighWater: much dirty state makes a checkpoint come early, and what makes
 // more of it wait.
 func TestHighWater(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills the memory for seconds")
+	}
 	const limit = 64 << 20
 	e := open(t, Options{Dir: "data", FS: vfs.NewMem(), MemoryLimit: limit, StatementMemory: 32 << 20, CheckpointInterval: time.Hour})
 	s := another(t, e)

@@ -13,6 +13,9 @@ import (
 // TestEvictInStep has all clean state evicted in the middle of steps, between the
 // batches, and compares the views with their queries; some steps are undone.
 func TestEvictInStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills the memory for seconds")
+	}
 	relieveAll = true
 	defer func() { relieveAll = false }()
 	for _, workers := range []int{1, 2} {

@@ -162,6 +162,9 @@ func TestMemoryLimitInMemory(t *testing.T) {
 // TestExplodingJoin: without a data directory a step that would not fit ends its
 // job alone, soon; with one it goes on in smaller pieces.
 func TestExplodingJoin(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills the memory for seconds")
+	}
 	const limit = 16 << 20
 	create := "CREATE MATERIALIZED VIEW v AS SELECT x.a, y.a AS b FROM t x, t y"
 	s := session(t, Options{MemoryLimit: limit, StatementMemory: 64 << 20})

@@ -46,7 +46,7 @@ func (e *Engine) testCopy(t *testing.T, name string, rel uint64) *catalog.Object
 // settle waits until the sources have delivered what the topic holds.
 func (e *Engine) settle(t *testing.T, src uint64, topic *fakeTopic) {
 	t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		ps, err := e.positions(bg)
 		must(t, err)
 		got := map[int32]int64{}
