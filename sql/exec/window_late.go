@@ -72,10 +72,14 @@ func columnOf(xs []*expr.Expr, c int) int {
 func (b *builder) closedBy(n *plan.Node, col int) bool {
 	rs := b.readers(n)
 	for _, m := range rs {
-		if n.TimeCol() != col || len(m.Inputs) != 1 {
+		if n.TimeCol() != col || len(m.Inputs) != 1 && m.Op != plan.Join {
 			return false
 		}
 		switch m.Op {
+		case plan.Join:
+			if !joinCloses(m, n) {
+				return false
+			}
 		case plan.Agg, plan.TopN, plan.Over:
 			if !slices.Contains(m.Keys, col) {
 				return false
@@ -98,6 +102,38 @@ func (b *builder) closedBy(n *plan.Node, col int) bool {
 		}
 	}
 	return len(rs) > 0
+}
+
+// joinCloses tells whether join m drops what is behind the watermark of its input
+// n, and no later: its other input has the same watermark, as it comes of the same
+// relation, such as the maximum of each window that its rows are joined with.
+func joinCloses(m, n *plan.Node) bool {
+	l, r := m.Inputs[0], m.Inputs[1]
+	if m.NullSafe || m.AsOf != nil || m.Bounds != nil || !l.TimeEnd || !r.TimeEnd {
+		return false
+	}
+	keyed := false
+	for i := range m.LeftKey {
+		keyed = keyed || m.LeftKey[i] == l.TimeCol() && m.RightKey[i] == r.TimeCol()
+	}
+	of := uint64(0) // the relation of both
+	same := true
+	for _, in := range m.Inputs {
+		in.Visit(func(x *plan.Node) {
+			switch x.Op {
+			case plan.Scan:
+				same = same && x.Time > 0 && (of == 0 || of == x.Relation)
+				of = x.Relation
+			case plan.Window:
+				same = same && x.Window.Kind != "session" && !x.Window.Proc
+			case plan.Map, plan.Exchange, plan.Agg, plan.Distinct, plan.TopN:
+				same = same && x.Lag == 0
+			default:
+				same = false
+			}
+		})
+	}
+	return keyed && same && of != 0 && (l.ID == n.ID || r.ID == n.ID)
 }
 
 // takeLate hands out the rows of b that miss windows.
