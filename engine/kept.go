@@ -7,7 +7,6 @@ import (
 
 	"github.com/streamsql/streamsql/sql/catalog"
 	"github.com/streamsql/streamsql/sql/delta"
-	"github.com/streamsql/streamsql/sql/exec"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -24,6 +23,7 @@ type kept struct {
 	bytes   int64
 	dropped int64 // rows dropped before their age, since the engine started
 	gone    int   // counts the times that rows went
+	oldest  int64 // no row came before, µs; 0: unknown, MaxInt64: there is none
 }
 
 func newKept(options map[string]string) (*kept, error) {
@@ -121,6 +121,7 @@ func (r *relation) keep(c *change, now int64) error {
 	if err := r.apply(c); err != nil {
 		return err
 	}
+	r.kept.oldest = min(r.kept.oldest, now)
 	gone, err := r.expire(now)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (e *Engine) expireKept() {
 		if r.kept == nil || e.dml.changes[r.obj.ID] != nil {
 			continue
 		}
-		if t := oldestKept(r); t == exec.NoWatermark || t >= now-r.kept.age {
+		if r.kept.oldest >= now-r.kept.age {
 			continue
 		}
 		before := *r.kept
@@ -164,8 +165,10 @@ func (e *Engine) expireKept() {
 			continue
 		}
 		r.commit()
-		r.kept.gone++
-		e.pending(r.obj.ID, gone)
+		if gone.rows > 0 {
+			r.kept.gone++
+			e.pending(r.obj.ID, gone)
+		}
 	}
 }
 
@@ -180,7 +183,7 @@ func (e *Engine) untilExpiry() (time.Duration, bool) {
 		if r.kept == nil {
 			continue
 		}
-		if t := oldestKept(r); t != exec.NoWatermark {
+		if t := r.kept.oldest; t < math.MaxInt64 {
 			d, ok = min(d, t+r.kept.age-now), true
 		}
 	}
@@ -189,6 +192,9 @@ func (e *Engine) untilExpiry() (time.Duration, bool) {
 
 // expire takes out the rows that are too old or too much.
 func (r *relation) expire(now int64) (*change, error) {
+	if r.kept.bytes <= r.kept.max && r.kept.oldest >= now-r.kept.age {
+		return &change{}, nil
+	}
 	all := make([]int, len(r.types))
 	for i := range all {
 		all[i] = i
@@ -206,7 +212,7 @@ func (r *relation) expire(now int64) (*change, error) {
 		return r.apply(&change{batches: []*delta.Batch{b}, rows: b.N})
 	}
 	cur := r.main.tree.Cursor()
-	bytes := r.kept.bytes
+	bytes, oldest := r.kept.bytes, int64(math.MaxInt64)
 	for ok := cur.Seek(nil); ok; ok = cur.Next() {
 		key := cur.Key()
 		if bytes <= r.kept.max {
@@ -215,6 +221,7 @@ func (r *relation) expire(now int64) (*change, error) {
 				return nil, err
 			}
 			if t.I >= now-r.kept.age {
+				oldest = t.I
 				break
 			}
 		} else {
@@ -236,7 +243,7 @@ func (r *relation) expire(now int64) (*change, error) {
 			cur.Prev()
 		}
 	}
-	r.kept.bytes = bytes
+	r.kept.bytes, r.kept.oldest = bytes, oldest
 	return c, flush()
 }
 
