@@ -180,11 +180,7 @@ func (x *fetched) pieces(col int, step int64) []fetched {
 	dead := slices.Clone(x.dead)
 	slices.SortStableFunc(dead, func(a, b deadRow) int { return cmp.Compare(a.offset, b.offset) })
 	piece := func(lo, hi int) {
-		sel := make([]int32, hi-lo)
-		for i := range sel {
-			sel[i] = int32(lo + i)
-		}
-		y := fetched{part: x.part, next: x.next, batch: x.batch.Gather(sel), rows: hi - lo, dead: dead, atEnd: x.atEnd}
+		y := fetched{part: x.part, next: x.next, batch: slice(x.batch, lo, hi), rows: hi - lo, dead: dead, atEnd: x.atEnd}
 		for i := lo; i < hi; i++ {
 			y.offsets = append(y.offsets, x.offset(i))
 		}

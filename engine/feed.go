@@ -418,6 +418,17 @@ func (e *Engine) readBounded(ctx context.Context, o *catalog.Object, conn connec
 	if err != nil {
 		return err
 	}
+	return readRange(ctx, conn, cv, from, until, func(f *fetched) error {
+		if f.batch == nil {
+			return nil
+		}
+		return fn(f.batch)
+	})
+}
+
+// readRange reads a source between two positions; until nil: to its end, if it has
+// one, or until fn has enough.
+func readRange(ctx context.Context, conn connector.Source, cv *converter, from, until connector.Positions, fn func(*fetched) error) error {
 	r, err := conn.Open(ctx, from, until)
 	if err != nil {
 		return err
@@ -426,10 +437,9 @@ func (e *Engine) readBounded(ctx context.Context, o *catalog.Object, conn connec
 	for {
 		fs, err := r.Fetch(ctx, delta.MaxRows)
 		for _, x := range fs {
-			if b := cv.convert(x).batch; b != nil {
-				if err := fn(b); err != nil {
-					return err
-				}
+			f := cv.convert(x)
+			if err := fn(&f); err != nil {
+				return err
 			}
 		}
 		if ctx.Err() != nil {

@@ -85,10 +85,7 @@ func (f *inputFill) open(e *Engine, from connector.Positions) {
 	f.total = max(f.total, 0) + gap(from, f.until)
 	f.at = from.Clone()
 	f.feed = newFeed(e)
-	fd, conn, until := f.feed, f.src.conn, f.until.Clone()
-	if h, ok := conn.(connector.History); ok {
-		conn = historySource{conn, h}
-	}
+	fd, conn, until := f.feed, historyOf(f.src.conn), f.until.Clone()
 	cv, err := newConverter(f.src.obj, e.currentCatalog().Env, &e.clock)
 	if err != nil {
 		fd.finish(false, err)
@@ -105,6 +102,14 @@ type historySource struct {
 
 func (s historySource) Open(ctx context.Context, from, until connector.Positions) (connector.Reader, error) {
 	return s.history.OpenHistory(ctx, from, until)
+}
+
+// historyOf is a source whose readers read what was read before.
+func historyOf(s connector.Source) connector.Source {
+	if h, ok := s.(connector.History); ok {
+		return historySource{s, h}
+	}
+	return s
 }
 
 // gap is the number of records between two positions.
@@ -343,9 +348,14 @@ func (x *unpushed) between(hi int) *delta.Batch {
 	if x.lo == 0 && hi == x.rows {
 		return x.batch
 	}
-	sel := make([]int32, hi-x.lo)
+	return slice(x.batch, x.lo, hi)
+}
+
+// slice is the rows of a batch from lo to before hi.
+func slice(b *delta.Batch, lo, hi int) *delta.Batch {
+	sel := make([]int32, hi-lo)
 	for i := range sel {
-		sel[i] = int32(x.lo + i)
+		sel[i] = int32(lo + i)
 	}
-	return x.batch.Gather(sel)
+	return b.Gather(sel)
 }

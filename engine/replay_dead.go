@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/streamsql/streamsql/connector"
@@ -157,7 +155,7 @@ func (e *Engine) readAgain(ctx context.Context, o *catalog.Object, letters []dea
 				delete(rest, p)
 			}
 		}
-		err := e.readRange(ctx, conn, cv, from, until, func(f *fetched) error {
+		err := readRange(ctx, historyOf(conn), cv, from, until, func(f *fetched) error {
 			for _, l := range f.dead {
 				if at := (recordAt{f.part, l.offset}); want[at] {
 					d.dead[at] = l.reason
@@ -194,36 +192,6 @@ func (e *Engine) readAgain(ctx context.Context, o *catalog.Object, letters []dea
 		}
 	}
 	return d, nil
-}
-
-// readRange reads a source between two positions. What has expired is passed over.
-func (e *Engine) readRange(ctx context.Context, conn connector.Source, cv *converter, from, until connector.Positions, fn func(*fetched) error) error {
-	open := conn.Open
-	if h, ok := conn.(connector.History); ok {
-		open = h.OpenHistory
-	}
-	r, err := open(ctx, from, until)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close() }()
-	for {
-		fs, err := r.Fetch(ctx, delta.MaxRows)
-		for _, x := range fs {
-			f := cv.convert(x)
-			if err := fn(&f); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return ctxError(ctx)
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // takeAgain takes the dead letters that decode now out of their relation and has

@@ -105,14 +105,7 @@ func plus(t, d int64) int64 {
 	case t == math.MinInt64 || t == math.MaxInt64:
 		return t
 	}
-	s := t + d
-	switch {
-	case d > 0 && s < t:
-		return math.MaxInt64
-	case d < 0 && s > t:
-		return math.MinInt64
-	}
-	return s
+	return addClamped(t, d)
 }
 
 func (j *joinInterval) bucket(t int64) int64 {

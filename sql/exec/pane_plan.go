@@ -109,14 +109,7 @@ func (b *builder) fuse(agg *plan.Node) *paneFusion {
 		if fn, ok := b.opts.Env.Agg(c.Fn); !ok || !merges(fn, c.Distinct) {
 			return nil
 		}
-		reads := slices.Clone(c.Args)
-		for _, o := range c.Order {
-			reads = append(reads, o.Col)
-		}
-		if c.Filter >= 0 {
-			reads = append(reads, c.Filter)
-		}
-		for _, k := range reads {
+		for _, k := range c.Reads() {
 			if kinds[k] != paneNone {
 				return nil
 			}

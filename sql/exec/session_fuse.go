@@ -142,14 +142,7 @@ func (b *builder) fuseSession(agg *plan.Node) *sessFusion {
 		if fn, ok := b.opts.Env.Agg(c.Fn); !ok || !merges(fn, c.Distinct) {
 			return nil
 		}
-		at := slices.Clone(c.Args)
-		for _, o := range c.Order {
-			at = append(at, o.Col)
-		}
-		if c.Filter >= 0 {
-			at = append(at, c.Filter)
-		}
-		for _, k := range at {
+		for _, k := range c.Reads() {
 			if o := origin[k]; o >= own || o == fromWindow {
 				return nil
 			}

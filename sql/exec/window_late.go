@@ -120,6 +120,7 @@ func joinCloses(m, n *plan.Node) bool {
 	same := true
 	for _, in := range m.Inputs {
 		in.Visit(func(x *plan.Node) {
+			same = same && !x.Clock
 			switch x.Op {
 			case plan.Scan:
 				same = same && x.Time > 0 && (of == 0 || of == x.Relation)

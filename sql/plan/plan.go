@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -63,6 +65,18 @@ type AggCall struct {
 	Order    []Order    `json:"order,omitempty"`
 	Type     types.Type `json:"type"`
 	Frame    *Frame     `json:"frame,omitempty"` // Over only; nil: the default frame
+}
+
+// Reads returns the input columns that the call reads: arguments, sort keys, filter.
+func (c *AggCall) Reads() []int {
+	out := slices.Clone(c.Args)
+	for _, o := range c.Order {
+		out = append(out, o.Col)
+	}
+	if c.Filter >= 0 {
+		out = append(out, c.Filter)
+	}
+	return out
 }
 
 // Frame is an OVER clause's frame. A nil bound is unbounded; 0 is CURRENT ROW.
