@@ -224,55 +224,36 @@ func TestClose(t *testing.T) {
 		x.Time, x.TimeEnd = in.Time, in.TimeEnd
 		n := &plan.Node{ID: 3, Op: plan.Close, Inputs: []*plan.Node{x}, Out: eventInput, AppendOnly: true, Time: 3, TimeEnd: in.TimeEnd}
 		rng := rand.New(rand.NewSource(seed))
-		p := newPipeline(t, n, &expr.Env{})
-		all, late := newZset(), newZset()
-		wm := int64(NoWatermark)
-		closed := func(row []types.Datum) bool {
-			return !row[2].Null && wm != NoWatermark && (in.TimeEnd && wm >= row[2].I || wm > row[2].I)
-		}
+		c := newClosing(t, n, in)
 		for step := range 40 {
 			var cs []change
 			now := int64(step)
 			for range rng.Intn(12) {
 				cs = append(cs, change{[]types.Datum{intD(rng.Int63n(2)), maybeNull(rng, intD(rng.Int63n(10))), maybeNull(rng, intD(now+rng.Int63n(8)-2))}, 1 + rng.Int63n(2)})
 			}
-			all.each(func(row []types.Datum, w int64) {
-				if rng.Intn(4) == 0 && !closed(row) {
+			c.all.each(func(row []types.Datum, w int64) {
+				if rng.Intn(4) == 0 && !c.closed(row) {
 					cs = append(cs, change{row, -1})
 				}
 			})
-			next := max(wm, now-rng.Int63n(3))
-			undo := rng.Intn(4) == 0
-			if err := p.step(rng, cs, next, undo); err != nil {
-				t.Fatal(err)
-			}
-			if !undo {
-				for _, c := range cs {
-					if closed(c.row) {
-						late.add(eventInput, c.row, c.w)
-					} else {
-						all.add(eventInput, c.row, c.w)
-					}
-				}
-				wm = next
-			}
+			c.step(rng, cs, now)
 			if rng.Intn(6) == 0 {
-				p.restart(1 + rng.Intn(4))
+				c.p.restart(1 + rng.Intn(4))
 			}
 			want := newZset()
-			all.each(func(row []types.Datum, w int64) {
-				if closed(row) {
+			c.all.each(func(row []types.Datum, w int64) {
+				if c.closed(row) {
 					want.add(eventInput, row, w)
 				}
 			})
-			if s := diff(n.Out, p.out, want); s != "" {
+			if s := diff(n.Out, c.p.out, want); s != "" {
 				t.Fatalf("seed %d, step %d:\n%s", seed, step, s)
 			}
-			if s := diff(eventInput, p.late, late); s != "" {
+			if s := diff(eventInput, c.p.late, c.late); s != "" {
 				t.Fatalf("seed %d, step %d: late:\n%s", seed, step, s)
 			}
-			if got := p.rows(); got > len(all.w)-len(want.w) {
-				t.Fatalf("seed %d, step %d: %d entries of state for %d open rows", seed, step, got, len(all.w)-len(want.w))
+			if got := c.p.rows(); got > len(c.all.w)-len(want.w) {
+				t.Fatalf("seed %d, step %d: %d entries of state for %d open rows", seed, step, got, len(c.all.w)-len(want.w))
 			}
 		}
 	}

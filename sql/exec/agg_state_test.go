@@ -420,68 +420,41 @@ func testAggClose(t *testing.T, evict bool) {
 		n.Time, n.TimeEnd = 2, end
 		for seed := range int64(6) {
 			rng := rand.New(rand.NewSource(seed))
-			p := newPipeline(t, n, &expr.Env{})
-			all, late := newZset(), newZset()
-			wm := int64(NoWatermark)
-			closed := func(row []types.Datum) bool {
-				if row[2].Null || wm == NoWatermark {
-					return false
-				}
-				return end && wm >= row[2].I || wm > row[2].I
-			}
+			c := newClosing(t, n, in)
 			for step := range 30 {
 				var cs []change
 				now := int64(step)
 				for range rng.Intn(12) {
 					cs = append(cs, change{[]types.Datum{intD(rng.Int63n(3)), maybeNull(rng, intD(rng.Int63n(10))), maybeNull(rng, intD(now+rng.Int63n(5)-2))}, 1})
 				}
-				all.each(func(row []types.Datum, w int64) {
+				c.all.each(func(row []types.Datum, w int64) {
 					if rng.Intn(6) == 0 {
 						cs = append(cs, change{row, -1})
 					}
 				})
-				next := max(wm, now-rng.Int63n(3))
-				undo := rng.Intn(4) == 0
-				if err := p.step(rng, cs, next, undo); err != nil {
-					t.Fatal(err)
-				}
-				if !undo {
-					for _, c := range cs {
-						if closed(c.row) {
-							late.add(eventInput, c.row, c.w)
-						} else {
-							all.add(eventInput, c.row, c.w)
-						}
-					}
-					wm = next
-				}
+				c.step(rng, cs, now)
 				switch rng.Intn(6) {
 				case 0:
-					p.restart(1 + rng.Intn(4))
+					c.p.restart(1 + rng.Intn(4))
 				case 1, 2:
 					if evict {
-						p.states.checkpoint()
-						p.states.each(func(t state.Table) { t.Evict(1 << 30) })
+						c.p.states.checkpoint()
+						c.p.states.each(func(t state.Table) { t.Evict(1 << 30) })
 					}
 				}
-				if s := diff(n.Out, p.out, closeModel(n, all)); s != "" {
+				if s := diff(n.Out, c.p.out, closeModel(n, c.all)); s != "" {
 					t.Fatalf("end %v, seed %d, step %d:\n%s", end, seed, step, s)
 				}
-				if s := diff(eventInput, p.late, late); s != "" {
+				if s := diff(eventInput, c.p.late, c.late); s != "" {
 					t.Fatalf("end %v, seed %d, step %d: late:\n%s", end, seed, step, s)
 				}
-				open := 0
-				all.each(func(row []types.Datum, w int64) {
-					if !closed(row) {
-						open++
-					}
-				})
-				if got := p.rows(); got > 4*open && !(evict && got <= 8*open+8) {
+				open := c.open()
+				if got := c.p.rows(); got > 4*open && !(evict && got <= 8*open+8) {
 					t.Fatalf("end %v, seed %d, step %d: %d entries of state for %d open rows", end, seed, step, got, open)
 				}
 			}
-			if p.d.Watermark() != wm {
-				t.Errorf("watermark %d, want %d", p.d.Watermark(), wm)
+			if c.p.d.Watermark() != c.wm {
+				t.Errorf("watermark %d, want %d", c.p.d.Watermark(), c.wm)
 			}
 		}
 	}
@@ -540,54 +513,30 @@ func TestPartitionClose(t *testing.T) {
 		}
 		for seed := range int64(6) {
 			rng := rand.New(rand.NewSource(seed))
-			p := newPipeline(t, &n, &expr.Env{})
-			all, late := newZset(), newZset()
-			wm := int64(NoWatermark)
-			closed := func(row []types.Datum) bool {
-				return !row[2].Null && wm != NoWatermark && (in.TimeEnd && wm >= row[2].I || wm > row[2].I)
-			}
+			c := newClosing(t, &n, in)
 			for step := range 30 {
 				var cs []change
 				now := int64(step)
 				for range rng.Intn(12) {
 					cs = append(cs, change{[]types.Datum{intD(rng.Int63n(2)), maybeNull(rng, intD(rng.Int63n(10))), maybeNull(rng, intD(now+rng.Int63n(5)-2))}, 1})
 				}
-				all.each(func(row []types.Datum, w int64) {
+				c.all.each(func(row []types.Datum, w int64) {
 					if rng.Intn(6) == 0 {
 						cs = append(cs, change{row, -1})
 					}
 				})
-				next := max(wm, now-rng.Int63n(3))
-				undo := rng.Intn(4) == 0
-				if err := p.step(rng, cs, next, undo); err != nil {
-					t.Fatal(err)
-				}
-				if !undo {
-					for _, c := range cs {
-						if closed(c.row) {
-							late.add(eventInput, c.row, c.w)
-						} else {
-							all.add(eventInput, c.row, c.w)
-						}
-					}
-					wm = next
-				}
+				c.step(rng, cs, now)
 				if rng.Intn(6) == 0 {
-					p.restart(1 + rng.Intn(4))
+					c.p.restart(1 + rng.Intn(4))
 				}
-				if s := diff(n.Out, p.out, topModel(&n)([]*zset{all})); s != "" {
+				if s := diff(n.Out, c.p.out, topModel(&n)([]*zset{c.all})); s != "" {
 					t.Fatalf("seed %d, step %d:\n%s", seed, step, s)
 				}
-				if s := diff(eventInput, p.late, late); s != "" {
+				if s := diff(eventInput, c.p.late, c.late); s != "" {
 					t.Fatalf("seed %d, step %d: late:\n%s", seed, step, s)
 				}
-				open := 0
-				all.each(func(row []types.Datum, w int64) {
-					if !closed(row) {
-						open++
-					}
-				})
-				if got := p.rows(); got > 2*open {
+				open := c.open()
+				if got := c.p.rows(); got > 2*open {
 					t.Fatalf("seed %d, step %d: %d entries of state for %d open rows", seed, step, got, open)
 				}
 			}

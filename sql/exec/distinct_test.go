@@ -4,7 +4,6 @@ import (
 	"math/rand"
 	"testing"
 
-	"github.com/streamsql/streamsql/sql/expr"
 	"github.com/streamsql/streamsql/sql/plan"
 	"github.com/streamsql/streamsql/sql/types"
 )
@@ -23,12 +22,7 @@ func TestDistinctClose(t *testing.T) {
 		x.Time, x.TimeEnd = in.Time, in.TimeEnd
 		n := &plan.Node{ID: 3, Op: plan.Distinct, Inputs: []*plan.Node{x}, Out: cols, Time: 2, TimeEnd: in.TimeEnd}
 		rng := rand.New(rand.NewSource(seed))
-		p := newPipeline(t, n, &expr.Env{})
-		all, late := newZset(), newZset()
-		wm := int64(NoWatermark)
-		closed := func(row []types.Datum) bool {
-			return !row[1].Null && wm != NoWatermark && (in.TimeEnd && wm >= row[1].I || wm > row[1].I)
-		}
+		c := newClosing(t, n, in)
 		for step := range 40 {
 			var cs []change
 			now := int64(step)
@@ -39,34 +33,17 @@ func TestDistinctClose(t *testing.T) {
 				}
 				cs = append(cs, change{[]types.Datum{maybeNull(rng, k), maybeNull(rng, intD(now+rng.Int63n(5)-2))}, 1 + rng.Int63n(2)})
 			}
-			all.each(func(row []types.Datum, w int64) {
+			c.all.each(func(row []types.Datum, w int64) {
 				if rng.Intn(5) == 0 {
 					cs = append(cs, change{row, -1})
 				}
 			})
-			next := max(wm, now-rng.Int63n(3))
-			undo := rng.Intn(4) == 0
-			if err := p.step(rng, cs, next, undo); err != nil {
-				t.Fatal(err)
-			}
-			if !undo {
-				for _, c := range cs {
-					if closed(c.row) {
-						late.add(cols, c.row, c.w)
-					} else {
-						all.add(cols, c.row, c.w)
-					}
-				}
-				wm = next
-			}
+			c.step(rng, cs, now)
 			if rng.Intn(6) == 0 {
-				p.restart(1 + rng.Intn(4))
+				c.p.restart(1 + rng.Intn(4))
 			}
-			want, seen, open := newZset(), map[string]bool{}, 0
-			all.each(func(row []types.Datum, _ int64) { // the least form first
-				if !closed(row) {
-					open++
-				}
+			want, seen, open := newZset(), map[string]bool{}, c.open()
+			c.all.each(func(row []types.Datum, _ int64) { // the least form first
 				var k []byte
 				for c, d := range row {
 					k = types.AppendEq(k, cols[c].Type, d)
@@ -76,13 +53,13 @@ func TestDistinctClose(t *testing.T) {
 					want.add(cols, row, 1)
 				}
 			})
-			if s := diff(cols, p.out, want); s != "" {
+			if s := diff(cols, c.p.out, want); s != "" {
 				t.Fatalf("seed %d, step %d:\n%s", seed, step, s)
 			}
-			if s := diff(cols, p.late, late); s != "" {
+			if s := diff(cols, c.p.late, c.late); s != "" {
 				t.Fatalf("seed %d, step %d: late:\n%s", seed, step, s)
 			}
-			if got := p.rows(); got > 2*open {
+			if got := c.p.rows(); got > 2*open {
 				t.Fatalf("seed %d, step %d: %d entries of state for %d open rows", seed, step, got, open)
 			}
 		}

@@ -34,7 +34,7 @@ func joinPlan(kind plan.JoinKind, nkeys int, nullSafe, residual bool) *plan.Node
 
 // joinModel is nested loops.
 func joinModel(n *plan.Node) func(in []*zset) *zset {
-	lt, rt := n.Inputs[0].Out, n.Inputs[1].Out
+	lt := n.Inputs[0].Out
 	match := func(l, r []types.Datum) bool {
 		for i := range n.LeftKey {
 			a, b := l[n.LeftKey[i]], r[n.RightKey[i]]
@@ -54,45 +54,7 @@ func joinModel(n *plan.Node) func(in []*zset) *zset {
 		}
 		return true
 	}
-	nulls := func(cols []plan.Column) []types.Datum {
-		out := make([]types.Datum, len(cols))
-		for i := range out {
-			out[i] = types.NullDatum
-		}
-		return out
-	}
-	join := func(l, r []types.Datum) []types.Datum { return append(append([]types.Datum{}, l...), r...) }
-	return func(in []*zset) *zset {
-		out := newZset()
-		wide := n.Kind != plan.Semi && n.Kind != plan.Anti
-		in[0].each(func(l []types.Datum, lw int64) {
-			found := false
-			in[1].each(func(r []types.Datum, rw int64) {
-				if match(l, r) {
-					found = true
-					if wide {
-						out.add(n.Out, join(l, r), lw*rw)
-					}
-				}
-			})
-			switch {
-			case n.Kind == plan.Semi && found, n.Kind == plan.Anti && !found:
-				out.add(n.Out, l, lw)
-			case !found && (n.Kind == plan.Left || n.Kind == plan.Full):
-				out.add(n.Out, join(l, nulls(rt)), lw)
-			}
-		})
-		if n.Kind == plan.Right || n.Kind == plan.Full {
-			in[1].each(func(r []types.Datum, rw int64) {
-				found := false
-				in[0].each(func(l []types.Datum, _ int64) { found = found || match(l, r) })
-				if !found {
-					out.add(n.Out, join(nulls(lt), r), rw)
-				}
-			})
-		}
-		return out
-	}
+	return func(in []*zset) *zset { return pairModel(n, [2]*zset{in[0], in[1]}, match) }
 }
 
 func joinRow(rng *rand.Rand, scan int) []types.Datum {
