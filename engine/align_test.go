@@ -64,9 +64,10 @@ func TestMaxDrift(t *testing.T) {
 	script(t, s, "SELECT count(*) FROM v_late", "0")
 }
 
-// TestWatermarkGroup: sources of one group stay together.
-func TestWatermarkGroup(t *testing.T) {
-	fast, slow := newFakeTopic(t.Name()+"fast", 1), newFakeTopic(t.Name()+"slow", 1)
+// groupSession has the sources fast and slow, a minute apart at most, and the view
+// v of both.
+func groupSession(t *testing.T) *Session {
+	t.Helper()
 	s := session(t, Options{})
 	script(t, s, "SET streamsql.clock = 'manual'", "SET")
 	for _, n := range []string{"fast", "slow"} {
@@ -74,6 +75,13 @@ func TestWatermarkGroup(t *testing.T) {
 			t.Name()+n+"', max_drift = '1 minute', watermark_group = 'g')", "CREATE SOURCE")
 	}
 	script(t, s, "CREATE MATERIALIZED VIEW v AS SELECT a FROM fast UNION ALL SELECT a FROM slow", "CREATE MATERIALIZED VIEW")
+	return s
+}
+
+// TestWatermarkGroup: sources of one group stay together.
+func TestWatermarkGroup(t *testing.T) {
+	fast, slow := newFakeTopic(t.Name()+"fast", 1), newFakeTopic(t.Name()+"slow", 1)
+	s := groupSession(t)
 	rows := "SELECT count(*) FROM v"
 	slow.put(0, 1, 1)
 	waitFor(t, s, rows, "1")
@@ -175,13 +183,7 @@ func TestGroupStart(t *testing.T) {
 	}
 	slow.put(0, 0, 1)
 	slow.put(0, 100, 1)
-	s := session(t, Options{})
-	script(t, s, "SET streamsql.clock = 'manual'", "SET")
-	for _, n := range []string{"fast", "slow"} {
-		script(t, s, "CREATE SOURCE "+n+" (a bigint, b bigint, ts timestamptz AS to_timestamp(a), WATERMARK FOR ts AS ts) WITH (connector = 'fake', topic = '"+
-			t.Name()+n+"', max_drift = '1 minute', watermark_group = 'g')", "CREATE SOURCE")
-	}
-	script(t, s, "CREATE MATERIALIZED VIEW v AS SELECT a FROM fast UNION ALL SELECT a FROM slow", "CREATE MATERIALIZED VIEW")
+	s := groupSession(t)
 	waitHeld(t, s, "fast", 0, true)
 	waitFor(t, s, "SELECT max(a) BETWEEN 150 AND 160 FROM v", "t")
 	slow.put(0, 5000, 1)
